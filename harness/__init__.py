@@ -1,0 +1,5 @@
+"""Replication verification and topology tests for Redis-family servers."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

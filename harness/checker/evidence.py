@@ -1,0 +1,166 @@
+"""Everything a judgement rests on, as plain values: what a run saves before it is judged.
+
+The judge gets nothing else, so that a stored run can be judged again without a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.history import Entry
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive list elements as a node sent them: the numbers first, first+1, … (count of them), or one other value.
+
+    raw: the bytes of an element that is not a canonical positive decimal number ("7", never "07" or "+7" or "0"); then
+    first is 0 and count 1.
+    """
+
+    first: int
+    count: int
+    raw: bytes | None = None
+
+
+class KeyState(StrEnum):
+    LIST = "list"  # the key's own expected type was there and was read to its end
+    ABSENT = "absent"
+    WRONG_TYPE = "wrong_type"
+    UNREADABLE = "unreadable"  # an error reply, or a read that ended early: nothing can be said
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One key as one node sent it, read once. runs can be iterated again and again; error: why it is unreadable.
+
+    found_type: the type's name for WRONG_TYPE; length: elements read.
+    """
+
+    node: str
+    stream: str
+    state: KeyState
+    runs: Callable[[], Iterable[Run]]
+    length: int = 0
+    found_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One key that was written: a workload, or a preload. name: "workload", "workload.1", "preload.0", …
+
+    entries: its ledger; must_acknowledge: no fault touched the writer's way or a node, so each value must be acknowledged.
+    """
+
+    name: str
+    key: str
+    db: int
+    values: int
+    entries: Callable[[], Iterable[Entry]]
+    must_acknowledge: bool = True
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the root primary held after the last write and the last heal, asked in one transaction.
+
+    lengths: list length by stream name; offset_counts: its offset grew by at least the payload, so offsets mean something.
+    """
+
+    replication_id: str
+    offset: int
+    lengths: Mapping[str, int]
+    offset_counts: bool = True
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Whether a node processed the target, and how long after the later of last acknowledgement and last heal (seconds).
+
+    last_seen: what the node showed last ("offset 4711 of 5000, link down"), for messages; how: "offset" or "canary".
+    """
+
+    node: str
+    reached: bool
+    seconds: float | None
+    last_seen: str
+    how: str = "offset"
+
+
+@dataclass(frozen=True)
+class SyncCounts:
+    """Full and partial resyncs of one link after readiness, from the replica's log: begun and finished are apart."""
+
+    full_started: int
+    full_finished: int
+    partial: int
+
+
+@dataclass(frozen=True)
+class FaultRecord:
+    """One fault as it really happened. at, until: as written; applied_s, healed_s: seconds since the first write.
+
+    values: elements sent while it was active; bytes: growth of the primary's offset (client links: bytes of our own
+    client; on full_sync: RDB bytes); link_seen_down: None where nothing requires it; met: it met something;
+    why_not: the reason where it did not.
+    """
+
+    fault: str
+    link: str
+    at: str
+    until: str
+    applied_s: float | None
+    healed_s: float | None
+    values: int
+    bytes: int
+    link_seen_down: bool | None
+    met: bool
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """Two samples of one node with one replication id, the later holding less."""
+
+    node: str
+    stream: str
+    before: int
+    after: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class OtherKey:
+    """A key on a node that nothing of ours wrote."""
+
+    node: str
+    db: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A whole run. nodes: those to be judged; doubts: measurements that failed, each a reason for unknown.
+
+    syncs, max_lag_ms: None where the runtime can't measure them (the reason then stands in not_checked).
+    initial_syncs: the first sync of each link ("full" or "partial"), before readiness.
+    """
+
+    nodes: tuple[str, ...]
+    streams: tuple[Stream, ...]
+    readings: tuple[Reading, ...]
+    targets: Mapping[str, Target]
+    convergences: tuple[Convergence, ...]
+    faults: tuple[FaultRecord, ...] = ()
+    syncs: Mapping[str, SyncCounts] | None = None
+    initial_syncs: Mapping[str, str] = field(default_factory=dict)
+    max_lag_ms: Mapping[str, float] | None = None
+    shrinks: tuple[Shrink, ...] = ()
+    other_keys: tuple[OtherKey, ...] = ()
+    doubts: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    not_applied: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,100 @@
+"""What a runtime offers: it turns a topology into a Deployment. Small protocols, the optional abilities beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from harness.endpoint.address import Endpoint
+from harness.topology import Link, Topology
+
+Capability = str  # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts"
+
+
+class ProxiedLink(Protocol):
+    """A link that leads through a fault proxy. Addresses are (host, port)."""
+
+    @property
+    def listen(self) -> tuple[str, int]: ...
+
+    def close(self) -> None:
+        """Remove the proxy and close its connections."""
+
+
+class LinkOpener(Protocol):
+    """Whatever can put a proxy in front of an address; a fault proxy is one."""
+
+    def open_link(self, name: str, upstream: tuple[str, int], listen_host: str) -> ProxiedLink: ...
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What a run's report says of a started node. engine: "valkey-9.1.2"; origin: where its program came from."""
+
+    engine: str
+    origin: str
+    run_id: str | None = None
+
+
+class Deployment(Protocol):
+    """Started servers. Two steps, so that data can be written before replication begins: nodes answer as soon as the
+    deployment exists; `attach` makes the replicas follow their primaries through the links, and waits until they do.
+    """
+
+    topology: Topology
+    runtime: str
+    capabilities: frozenset[Capability]
+
+    def attach(self) -> None: ...
+
+    def endpoint(self, node: str) -> Endpoint:
+        """Where a user's client connects to, with that profile's restrictions."""
+
+    def control(self, node: str) -> Endpoint:
+        """Where the harness itself connects to, directly and unrestricted; never through a proxy."""
+
+    def entry(self, node: str) -> Endpoint:
+        """Where our writer connects to: the proxy of client->node where there is one, else `endpoint`."""
+
+    def facts(self, node: str) -> NodeFacts: ...
+
+    def log(self, node: str) -> str:
+        """The server's whole log so far; "" where it can't be had."""
+
+    @property
+    def proxied(self) -> Mapping[Link, ProxiedLink]: ...
+
+    def close(self) -> None:
+        """Stop and remove everything that this deployment started; never raises for what is gone already."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None: ...
+
+
+class Runtime(Protocol):
+    """Local processes, containers, or endpoints that somebody else runs."""
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    def deploy(self, topology: Topology, proxied: Sequence[Link] = (), opener: LinkOpener | None = None) -> Deployment:
+        """Start every node (none is left running if one fails: SetupError with its log's last lines)."""
+
+
+class Killable(Protocol):
+    def kill(self, node: str) -> None: ...
+
+
+class Pausable(Protocol):
+    def pause(self, node: str) -> None: ...
+
+    def resume(self, node: str) -> None: ...
+
+
+class Restartable(Protocol):
+    def restart(self, node: str) -> None: ...
+
+

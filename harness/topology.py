@@ -1,0 +1,159 @@
+"""Nodes and links: who replicates from whom. Pure values, checked when they are made.
+
+A link is written as its data flows: ``a->b`` is the replication path from primary a to replica b, and
+``client->a`` the path of our own commands to a. The role words that the servers use on the wire do not occur here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+CLIENT = "client"
+
+
+class Role(StrEnum):
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+@dataclass(frozen=True, order=True)
+class Link:
+    """A directed path; ``str(link)`` is its name in files and reports."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source}->{self.target}"
+
+    @property
+    def is_client(self) -> bool:
+        """Whether our own client's commands flow over it, rather than replication."""
+        return self.source == CLIENT
+
+    @classmethod
+    def parse(cls, text: str) -> Link:
+        """Read ``a->b``; ValueError where the text has another shape."""
+        source, arrow, target = (part.strip() for part in text.partition("->"))
+        if not (source and arrow and target) or "->" in target:
+            raise ValueError(f"a link is written source->target, as in a->b or client->a, not {text!r}")
+        return cls(source, target)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One server of a topology, as the runtime starts it.
+
+    port: TCP port clients connect to; profile: the product whose client-visible behaviour it has;
+    directives: raw server configuration, name and value, in the file's order.
+    """
+
+    name: str
+    port: int
+    replica_of: str | None = None
+    password: str | None = field(default=None, repr=False)
+    profile: str = "oss"
+    engine: str | None = None
+    directives: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def role(self) -> Role:
+        return Role.REPLICA if self.replica_of else Role.PRIMARY
+
+
+class TopologyMistake(ValueError):
+    """A topology that can't exist; node names the node to blame, key its key."""
+
+    def __init__(self, node: str, key: str, message: str) -> None:
+        self.node, self.key = node, key
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All nodes by name, primaries before the replicas that follow them."""
+
+    nodes: Mapping[str, Node]
+
+    def __post_init__(self) -> None:
+        for mistake in self.mistakes(self.nodes):
+            raise mistake
+        ordered = sorted(self.nodes.values(), key=lambda node: self._depth(node))
+        object.__setattr__(self, "nodes", {node.name: node for node in ordered})
+
+    @staticmethod
+    def mistakes(nodes: Mapping[str, Node]) -> Iterator[TopologyMistake]:
+        """Everything that keeps these nodes from being a topology, so that a loader can report it all at once."""
+        ports: dict[int, str] = {}
+        for node in nodes.values():
+            if node.name == CLIENT:
+                yield TopologyMistake(node.name, "", f"{CLIENT!r} is our own client's name in links; call the node otherwise")
+            if node.replica_of is not None and node.replica_of not in nodes:
+                known = ", ".join(name for name in nodes if name != node.name)
+                yield TopologyMistake(node.name, "replica_of", f"no node {node.replica_of!r}; the others are {known or 'none'}")
+            if node.port in ports:
+                yield TopologyMistake(node.name, "port", f"port {node.port} is already {ports[node.port]!r}'s")
+            ports.setdefault(node.port, node.name)
+        for node in nodes.values():
+            if node.replica_of in nodes and (cycle := _cycle(node, nodes)):
+                yield TopologyMistake(node.name, "replica_of", f"a cycle: {' -> '.join(cycle)}")
+        if nodes and all(node.replica_of for node in nodes.values()):
+            return
+        if not nodes:
+            yield TopologyMistake("", "", "a topology needs at least one node")
+
+    @property
+    def replication_links(self) -> tuple[Link, ...]:
+        return tuple(Link(node.replica_of, node.name) for node in self.nodes.values() if node.replica_of)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Every link a fault can name: the replication links, then our client's to each node."""
+        return self.replication_links + tuple(Link(CLIENT, name) for name in self.nodes)
+
+    @property
+    def replicas(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes.values() if node.role is Role.REPLICA)
+
+    @property
+    def primaries(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes.values() if node.role is Role.PRIMARY)
+
+    def root_of(self, name: str) -> Node:
+        """The primary at the top of this node's chain, the node itself for a primary."""
+        node = self.nodes[name]
+        while node.replica_of:
+            node = self.nodes[node.replica_of]
+        return node
+
+    def replicas_below(self, name: str) -> tuple[Node, ...]:
+        """Every replica that follows this node, directly or through others, nearest first."""
+        return tuple(node for node in self.replicas if node.name != name and self._follows(node, name))
+
+    def _follows(self, node: Node, name: str) -> bool:
+        while node.replica_of:
+            if node.replica_of == name:
+                return True
+            node = self.nodes[node.replica_of]
+        return False
+
+    def _depth(self, node: Node) -> int:
+        depth = 0
+        while node.replica_of:
+            node, depth = self.nodes[node.replica_of], depth + 1
+        return depth
+
+
+def _cycle(node: Node, nodes: Mapping[str, Node]) -> list[str]:
+    """The names on node's way round back to itself, [] where its way ends at a primary or joins another cycle."""
+    names = [node.name]
+    while node.replica_of in nodes and node.replica_of is not None:
+        names.append(node.replica_of)
+        if node.replica_of == names[0]:
+            return names
+        if node.replica_of in names[1:-1]:
+            return []
+        node = nodes[node.replica_of]
+    return []
