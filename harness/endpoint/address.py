@@ -39,7 +39,7 @@ class Endpoint:
             password=unquote(parts.password) if parts.password else None,
             db=db,
             tls=parts.scheme == "rediss",
-            ca_file=(parse_qs(parts.query).get("ca_file") or [None])[0],
+            ca_file=next(iter(parse_qs(parts.query).get("ca_file", [])), None),
         )
 
     def with_address(self, host: str, port: int) -> Endpoint:

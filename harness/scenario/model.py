@@ -63,7 +63,7 @@ class Workload(Model):
     key: KeyName = Field(description="the key written to")
     db: Database = Field(0, description="database number")
     values: ElementCount = Field(description="the numbers 1..values are written, in this order")
-    batch: Batch = Field(default_factory=Batch, description="how they travel")
+    batch: Batch = Field(Batch(), description="how they travel")
 
 
 class Fault(Model):
@@ -148,15 +148,15 @@ class SizeBounds(Model):
 
 class DrawnBatch(Model):
     shapes: tuple[Shape, ...] = Field(("single", "pipeline", "variadic", "multi"), min_length=1)
-    size: SizeBounds = Field(default_factory=SizeBounds)
+    size: SizeBounds = SizeBounds()
     explicit_sizes: bool = Field(True, description="also draw lists of explicit sizes")
 
 
 class Property(Model):
     """What Hypothesis draws; every draw is written under a key of its own, on a warm deployment."""
 
-    values: Bounds = Field(default_factory=Bounds)
-    batch: DrawnBatch = Field(default_factory=DrawnBatch)
+    values: Bounds = Bounds()
+    batch: DrawnBatch = DrawnBatch()
     fault_timing: bool = Field(False, description="also draw when each fault begins and ends")
     examples: int = Field(25, ge=1, le=100_000)
 
@@ -170,7 +170,7 @@ class Scenario(Model):
     preload: tuple[Workload, ...] = Field((), description="written before the replicas attach, and judged like a workload", max_length=64)
     workload: Workload | tuple[Workload, ...] = Field(description="what is written through the primary; several run side by side")
     faults: tuple[Fault, ...] = Field((), max_length=1000)
-    expect: Expect = Field(default_factory=Expect)
+    expect: Expect = Expect()
     property: Property | None = None
     tags: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = Field((), description="pytest markers")
 
