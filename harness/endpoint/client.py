@@ -31,7 +31,6 @@ def connect(endpoint: Endpoint, *, timeout_s: float = 5.0) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
         **tls,
     )
