@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.checker.verdict import Kind
 from harness.scenario.moment import EVENTS, Moment
@@ -66,8 +66,17 @@ class Workload(Model):
     batch: Batch = Field(Batch(), description="how they travel")
 
 
+class StrayWrite(Model):
+    """Somebody appends an element to a list on a node, past its primary; a writable replica takes it."""
+
+    node: str = Field(description="the node written to, as one of its users")
+    key: KeyName = Field(description="the list")
+    db: Database = Field(0, description="database number")
+    element: str = Field(description="what is appended", max_length=1024)
+
+
 class Fault(Model):
-    """One toxic, or a cut, on one link."""
+    """One disturbance: a toxic (or a cut) on a link, or a stray write."""
 
     at: Moment = Field(description="20% of the values, 1.5s after the first write, or an event: " + ", ".join(EVENTS))
     until: Moment | None = Field(
@@ -75,10 +84,13 @@ class Fault(Model):
         description="when it is healed; seconds count from the first write where `at` does, else from when it was applied; "
         "default: when all values are written",
     )
-    link: str = Field(description="source->target: a->b is replication from a to b, client->a our own way to a")
-    toxic: Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"] = Field(
-        description="what disturbs the link; cut: it is down"
+    link: str | None = Field(
+        None, description="source->target: a->b is replication from a to b, client->a our own way to a"
     )
+    toxic: Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"] | None = (
+        Field(None, description="what disturbs the link; cut: it is down")
+    )
+    stray_write: StrayWrite | None = Field(None, description="instead of link and toxic")
     direction: Literal["to_replica", "to_primary", "to_server", "to_client"] | None = Field(
         None, description="which way the disturbed bytes travel; default: with the data, along the link's arrow"
     )
@@ -98,6 +110,14 @@ class Fault(Model):
     limit_bytes: Annotated[int, Field(ge=0, le=10**12)] | None = Field(
         None, description="limit_data: the connection closes after this many bytes"
     )
+
+    @model_validator(mode="after")
+    def _one_disturbance(self) -> Fault:
+        if self.stray_write is None and (self.link is None or self.toxic is None):
+            raise ValueError("a fault needs link and toxic, or stray_write")
+        if self.stray_write is not None and (self.link or self.toxic or self.until):
+            raise ValueError("a stray_write takes neither link, toxic nor until")
+        return self
 
 
 class Range(Model):
