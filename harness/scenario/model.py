@@ -150,6 +150,9 @@ class Expect(Model):
     max_lag_ms: Annotated[float, Field(gt=0)] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         None, description="largest replication lag seen while the run lasted: for every replica, or by node"
     )
+    unknown: Count | None = Field(
+        None, description="elements whose commands got no decisive answer; a number or {min, max}"
+    )
     nodes: tuple[str, ...] | None = Field(None, description="the nodes that are judged; default: every replica", min_length=1)
     anomalies: tuple[Kind, ...] | None = Field(
         None, description="a scenario that shows a broken guarantee: exactly these kinds, and they must occur"
