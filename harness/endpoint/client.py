@@ -9,8 +9,10 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import ConnectionPool, SSLConnection
 from redis.retry import Retry
 
+from harness.endpoint import allowed
 from harness.endpoint.address import Endpoint
 
 
@@ -19,18 +21,37 @@ def connect(endpoint: Endpoint, *, timeout_s: float = 5.0) -> redis.Redis:
 
     RESP2, because HELLO is refused by old and by some managed servers; no retries, because a hidden retry would
     write an element twice; timeout_s bounds both connecting and each reply. Close it with `close()`.
+    Where the endpoint has a scope, a command outside it raises HarnessError and is never sent.
     """
-    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": endpoint.ca_file} if endpoint.tls else {}
-    return redis.Redis(
-        host=endpoint.host,
-        port=endpoint.port,
-        db=endpoint.db,
-        username=endpoint.user,
-        password=endpoint.password,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        driver_info=None,
-        **tls,
-    )
+    options: dict[str, Any] = {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "db": endpoint.db,
+        "username": endpoint.user,
+        "password": endpoint.password,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "driver_info": None,
+    }
+    if endpoint.tls:
+        options |= {"connection_class": SSLConnection, "ssl_ca_certs": endpoint.ca_file}
+    if endpoint.scope is not None:
+        options["command_packer"] = GuardedPacker(endpoint.scope, endpoint.db)
+    return redis.Redis.from_pool(ConnectionPool(**options))
+
+
+class GuardedPacker:
+    """Turns commands into bytes for redis-py, and refuses those that the scope does not allow.
+
+    Every command of a client passes here, be it a pipeline's, AUTH or SELECT; what is checked is what is encoded.
+    """
+
+    def __init__(self, scope: allowed.Scope, db: int) -> None:
+        self._scope, self._db = scope, db
+
+    def pack(self, *arguments: allowed.Argument) -> list[bytes]:
+        words = allowed.as_bytes(arguments)
+        allowed.check(words, self._scope, self._db)
+        return [b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)]

@@ -1,0 +1,234 @@
+"""What the harness may send to an endpoint that it did not start: the one list.
+
+People point the harness at servers that others depend on. Whatever is not allowed here, by command, by argument and by
+key, is never sent there: connections to such an endpoint carry a Scope and ask `check` where they turn a command into
+bytes. A refusal is a HarnessError, because only a mistake of our own can cause one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from harness.errors import HarnessError, UsageError
+
+Argument = str | bytes | int | float
+Arguments = Sequence[bytes]
+
+ROOT = "harness:"  # every key of every run begins with this
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no colon, brace or glob character: keys and patterns stay plain
+
+
+def check_run_id(run_id: str) -> str:
+    """The same run id; UsageError where it could not stand in a key."""
+    if not RUN_ID.fullmatch(run_id):
+        raise UsageError(f"a run id is 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or digit, not {run_id!r}")
+    return run_id
+
+
+@dataclass(eq=False)
+class Scope:
+    """What one run may touch on one endpoint.
+
+    run_id: of the keys that are ours, None for those of every run (to look for leftovers).
+    writes: whether our keys may be written there; otherwise they are only read, and only a probe is ever written.
+    claims: (database, key) of the keys outside our prefix that the user gave us by name; a claim to write comes after
+    the proof that the key did not exist. clients: ids of connections of our own on this server, which we may kill.
+    """
+
+    run_id: str | None
+    writes: bool
+    readable_claims: set[tuple[int, bytes]] = field(default_factory=set)
+    writable_claims: set[tuple[int, bytes]] = field(default_factory=set)
+    clients: set[int] = field(default_factory=set)
+
+    @property
+    def prefix(self) -> bytes:
+        return f"{ROOT}{self.run_id}:".encode() if self.run_id else ROOT.encode()
+
+    def owns(self, key: bytes) -> bool:
+        """Whether this is a key that a run of ours made, by its name."""
+        if self.run_id is not None:
+            return key.startswith(self.prefix)
+        return run_of(key) is not None
+
+
+def scoped_key(run_id: str, key: str) -> str:
+    """The name under which a run keeps the user's key. A hash tag in it means what it meant before."""
+    return f"{ROOT}{run_id}:{key}"
+
+
+def own_key(run_id: str, kind: str, name: str) -> str:
+    """The name of a key that the harness needs for itself; kind is one of canary, lag, probe.
+
+    The second colon keeps it apart from the user's keys (`claim` refuses those that begin with one).
+    """
+    return f"{ROOT}{run_id}::{kind}:{name}"
+
+
+def run_of(key: bytes) -> str | None:
+    """The run that a key belongs to by its name, None for everybody else's key."""
+    match = re.match(rb"harness:(" + RUN_ID.pattern.encode() + rb"):", key)
+    return match[1].decode() if match else None
+
+
+def as_bytes(arguments: Sequence[Argument]) -> list[bytes]:
+    """A command as the server gets it. A first argument of two words, as redis-py has them, becomes two."""
+    encoded = [value if isinstance(value, bytes) else str(value).encode() for value in arguments]
+    return encoded[0].split(b" ") + encoded[1:]
+
+
+def check(arguments: Sequence[Argument], scope: Scope, db: int = 0) -> None:
+    """Return if this command may be sent on a connection of database db; HarnessError otherwise."""
+    name, rest = _named(as_bytes(arguments))
+    objection = _NOT_LISTED if name not in ALLOWED else ALLOWED[name](rest, scope, db)
+    if objection:
+        raise HarnessError(f"{name} may not be sent to an endpoint that the harness did not start: {objection}")
+
+
+def check_payload(payload: bytes | bytearray, key: str, scope: Scope, db: int = 0) -> None:
+    """Return if these bytes are nothing but RPUSH of numbers to this key, in MULTI … EXEC or not; HarnessError otherwise.
+
+    Made for the fast path: one pass of a compiled pattern, about as fast as the payload is built.
+    """
+    name = key.encode()
+    check((b"RPUSH", name, b"1"), scope, db)
+    if not _payload_pattern(name).fullmatch(payload):
+        raise HarnessError(
+            f"a payload of {len(payload)} bytes for an endpoint that the harness did not start holds more than "
+            f"RPUSH of numbers to {key!r}"
+        )
+
+
+@lru_cache(maxsize=64)
+def _payload_pattern(key: bytes) -> re.Pattern[bytes]:
+    push = rb"\*\d+\r\n\$5\r\nRPUSH\r\n\$%d\r\n%s\r\n(?:\$\d+\r\n\d+\r\n)++" % (len(key), re.escape(key))
+    return re.compile(rb"(?:" + push + rb"|\*1\r\n\$5\r\nMULTI\r\n|\*1\r\n\$4\r\nEXEC\r\n)*+")
+
+
+Rule = Callable[[Arguments, Scope, int], str | None]  # what is wrong with the arguments, None if nothing is
+
+_NOT_LISTED = "it is not on the list of allowed commands"
+_CONTAINERS = frozenset({"CLIENT", "OBJECT"})  # commands whose second word says what they do
+
+
+def _named(arguments: list[bytes]) -> tuple[str, list[bytes]]:
+    """The command's name in capitals, with its subcommand if it has one, and the arguments after that."""
+    words = 2 if arguments[0].upper().decode(errors="replace") in _CONTAINERS else 1
+    return b" ".join(arguments[:words]).upper().decode(errors="replace"), arguments[words:]
+
+
+def _count(least: int, most: int) -> Rule:
+    def rule(arguments: Arguments, scope: Scope, db: int) -> str | None:
+        return None if least <= len(arguments) <= most else f"it takes {least} to {most} arguments here"
+
+    return rule
+
+
+def _select(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    return None if list(arguments) == [b"%d" % db] else f"this connection belongs to database {db}"
+
+
+def _set_name(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    return None if len(arguments) == 1 and arguments[0].startswith(b"harness") else "our names begin with harness"
+
+
+def _kill(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    ours = [b"%d" % client for client in scope.clients]
+    if len(arguments) == 2 and arguments[0].upper() == b"ID" and arguments[1] in ours:
+        return None
+    return "only ID with the id of a connection of our own is allowed"
+
+
+def _scan(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    words = [word.upper() for word in arguments[1::2]]
+    if len(arguments) == 5 and words == [b"MATCH", b"COUNT"] and arguments[2].startswith(scope.prefix):
+        return None
+    return f"only SCAN cursor MATCH {scope.prefix.decode()}… COUNT n is allowed"
+
+
+def _reads(least: int, most: int) -> Rule:
+    def rule(arguments: Arguments, scope: Scope, db: int) -> str | None:
+        if not least <= len(arguments) <= most:
+            return f"it takes {least} to {most} arguments here"
+        return _unless_readable(arguments[0], scope, db)
+
+    return rule
+
+
+def _reads_all(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    objections = [objection for key in arguments if (objection := _unless_readable(key, scope, db))]
+    return next(iter(objections), None if arguments else "it takes a key")
+
+
+def _push(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    if len(arguments) < 2:
+        return "it takes a key and at least one element"
+    return _unless_writable(arguments[0], scope, db)
+
+
+def _set(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    """SET replaces what is there, so it is for the harness's own keys; all of them expire, should we be killed."""
+    if len(arguments) != 4 or arguments[2].upper() != b"EX":
+        return "only SET key value EX seconds is allowed"
+    if scope.run_id is None or not arguments[0].startswith(scope.prefix + b":"):
+        return f"it is for canaries and probes, not for {_shown(arguments[0])}"
+    return None if scope.writes or _is_probe(arguments[0], scope) else _READ_ONLY
+
+
+def _unlink(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    for key in arguments:
+        objection = None if _is_probe(key, scope) else _unless_writable(key, scope, db)
+        if objection:
+            return objection
+    return None if arguments else "it takes a key"
+
+
+_READ_ONLY = "this endpoint is a replica, where nothing but a probe is written"
+
+
+def _unless_readable(key: bytes, scope: Scope, db: int) -> str | None:
+    if scope.owns(key) or (db, key) in scope.readable_claims:
+        return None
+    return f"{_shown(key)} in database {db} is not a key of this run"
+
+
+def _unless_writable(key: bytes, scope: Scope, db: int) -> str | None:
+    if not scope.owns(key) and (db, key) not in scope.writable_claims:
+        return f"{_shown(key)} in database {db} is not a key that this run may write"
+    return None if scope.writes else _READ_ONLY
+
+
+def _is_probe(key: bytes, scope: Scope) -> bool:
+    return scope.run_id is not None and key.startswith(scope.prefix + b":probe:")
+
+
+def _shown(key: bytes) -> str:
+    return repr(key.decode(errors="backslashreplace")[:200])
+
+
+ALLOWED: dict[str, Rule] = {
+    "AUTH": _count(1, 2),
+    "CLIENT ID": _count(0, 0),
+    "CLIENT KILL": _kill,
+    "CLIENT SETNAME": _set_name,
+    "DPING": _count(0, 0),
+    "EXEC": _count(0, 0),
+    "DISCARD": _count(0, 0),
+    "EXISTS": _reads_all,
+    "GET": _reads(1, 1),
+    "INFO": _count(0, 1),
+    "LLEN": _reads(1, 1),
+    "LRANGE": _reads(3, 3),
+    "MULTI": _count(0, 0),
+    "OBJECT IDLETIME": _reads(1, 1),
+    "PING": _count(0, 1),
+    "RPUSH": _push,
+    "SCAN": _scan,
+    "SELECT": _select,
+    "SET": _set,
+    "TYPE": _reads(1, 1),
+    "UNLINK": _unlink,
+}
