@@ -24,7 +24,7 @@ class Endpoint:
     """Where a client connects to, and as whom. str() and repr() never show the password.
 
     db: database number selected after connecting; ca_file: path of a PEM file that verifies a rediss endpoint.
-    scope: None for a server of our own; else what may be sent there, and every connection made from this value checks it.
+    scope: None for a server of our own; else what may be sent there, checked by every connection made from this value.
     """
 
     host: str
@@ -38,14 +38,14 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:
-        """Read ``redis[s]://[[user]:password@]host[:port][/db][?ca_file=PATH]``; ValueError (showing nothing of it) otherwise."""
+        """Read a URL of the form `FORM`; ValueError (showing nothing of it) otherwise."""
         parts = _split(url)
         tls = parts.scheme == "rediss"
         return cls(
             host=parts.hostname or "",
             port=_port(parts),
             user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password or parts.username and parts.password is not None else None,
+            password=_password(parts),
             db=_database(parts),
             tls=tls,
             ca_file=_ca_file(parts, tls),
@@ -98,7 +98,7 @@ def read_endpoints(options: Iterable[str], environ: Mapping[str, str]) -> dict[s
     for option in options:
         name, equals, text = option.partition("=")
         if not equals or not re.fullmatch(r"[\w.-]+", name):
-            raise UsageError(f"--endpoint takes NAME=URL or NAME=@FILE, NAME being a node of the scenario and URL {FORM}")
+            raise UsageError(f"--endpoint takes NAME=URL or NAME=@FILE; NAME is a node of the scenario, URL {FORM}")
         if name in endpoints:
             raise UsageError(f"--endpoint {name}=… is given twice; a node has one endpoint")
         endpoints[name] = read_endpoint(text, environ, name)
@@ -136,6 +136,13 @@ def _split(url: str) -> SplitResult:
     if parts.fragment:
         _wrong("something follows a #")
     return parts
+
+
+def _password(parts: SplitResult) -> str | None:
+    """None where there is none; "" only for a user who needs none, as in redis://user:@host."""
+    if parts.password is None or not (parts.password or parts.username):
+        return None
+    return unquote(parts.password)
 
 
 def _port(parts: SplitResult) -> int:

@@ -1,8 +1,8 @@
 """What the harness may send to an endpoint that it did not start: the one list.
 
 People point the harness at servers that others depend on. Whatever is not allowed here, by command, by argument and by
-key, is never sent there: connections to such an endpoint carry a Scope and ask `check` where they turn a command into
-bytes. A refusal is a HarnessError, because only a mistake of our own can cause one.
+key, is never sent there: a connection to such an endpoint has a Guard and asks it where commands become bytes. A
+refusal is a HarnessError, because only a mistake of our own can cause one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Argument = str | bytes | int | float
 Arguments = Sequence[bytes]
 
 ROOT = "harness:"  # every key of every run begins with this
-RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no colon, brace or glob character: keys and patterns stay plain
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # no colon, brace or glob character can stand in one
 
 
 def check_run_id(run_id: str) -> str:
@@ -88,10 +88,29 @@ def check(arguments: Sequence[Argument], scope: Scope, db: int = 0) -> None:
         raise HarnessError(f"{name} may not be sent to an endpoint that the harness did not start: {objection}")
 
 
-def check_payload(payload: bytes | bytearray, key: str, scope: Scope, db: int = 0) -> None:
-    """Return if these bytes are nothing but RPUSH of numbers to this key, in MULTI … EXEC or not; HarnessError otherwise.
+class Guard:
+    """Checks what one connection sends; knows the database that it is in. Connections begin in `db`."""
 
-    Made for the fast path: one pass of a compiled pattern, about as fast as the payload is built.
+    def __init__(self, scope: Scope, db: int = 0) -> None:
+        self.scope, self._db = scope, db
+
+    def check(self, arguments: Sequence[Argument]) -> None:
+        """Return if this command may be sent now; HarnessError otherwise."""
+        words = as_bytes(arguments)
+        check(words, self.scope, self._db)
+        if words[0].upper() == b"SELECT":
+            self._db = int(words[1])
+
+    def check_payload(self, payload: bytes | bytearray, key: str) -> None:
+        """Return if these bytes only push numbers to this key of ours; HarnessError otherwise."""
+        check_payload(payload, key, self.scope, self._db)
+
+
+def check_payload(payload: bytes | bytearray, key: str, scope: Scope, db: int = 0) -> None:
+    """Return if these bytes are nothing but RPUSH of numbers to this key, with MULTI and EXEC or without.
+
+    HarnessError otherwise.
+    For the fast path: one pass of a compiled pattern, about as fast as the payload is built.
     """
     name = key.encode()
     check((b"RPUSH", name, b"1"), scope, db)
@@ -128,7 +147,7 @@ def _count(least: int, most: int) -> Rule:
 
 
 def _select(arguments: Arguments, scope: Scope, db: int) -> str | None:
-    return None if list(arguments) == [b"%d" % db] else f"this connection belongs to database {db}"
+    return None if len(arguments) == 1 and arguments[0].isdigit() else "it takes one database number"
 
 
 def _set_name(arguments: Arguments, scope: Scope, db: int) -> str | None:

@@ -38,20 +38,21 @@ def connect(endpoint: Endpoint, *, timeout_s: float = 5.0) -> redis.Redis:
     if endpoint.tls:
         options |= {"connection_class": SSLConnection, "ssl_ca_certs": endpoint.ca_file}
     if endpoint.scope is not None:
-        options["command_packer"] = GuardedPacker(endpoint.scope, endpoint.db)
+        options["command_packer"] = GuardedPacker(allowed.Guard(endpoint.scope, endpoint.db))
     return redis.Redis.from_pool(ConnectionPool(**options))
 
 
 class GuardedPacker:
-    """Turns commands into bytes for redis-py, and refuses those that the scope does not allow.
+    """Turns commands into bytes for redis-py, and refuses those that the guard does not allow.
 
-    Every command of a client passes here, be it a pipeline's, AUTH or SELECT; what is checked is what is encoded.
+    Every command of a client passes here, be it a pipeline's, AUTH or SELECT; what is checked is what is encoded. All
+    connections of a client are in its endpoint's database, so that they can share one guard.
     """
 
-    def __init__(self, scope: allowed.Scope, db: int) -> None:
-        self._scope, self._db = scope, db
+    def __init__(self, guard: allowed.Guard) -> None:
+        self._guard = guard
 
     def pack(self, *arguments: allowed.Argument) -> list[bytes]:
         words = allowed.as_bytes(arguments)
-        allowed.check(words, self._scope, self._db)
+        self._guard.check(words)
         return [b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)]
