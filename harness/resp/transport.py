@@ -1,0 +1,163 @@
+"""A socket that never blocks, plain or TLS: the only place of the data path that waits.
+
+It stands apart so that every wait has the same two ends: its deadline, and an interruption from another thread.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+from harness.endpoint.address import Endpoint
+from harness.errors import SetupError
+
+_SLICE_S = 0.05  # how soon a wait notices that it is interrupted
+
+
+class ConnectionLost(SetupError):  # noqa: N818 - named for the event, which is not always an error
+    """The connection ended: closed, reset, silent for too long, or no longer speaking RESP."""
+
+
+class ReplyTimeout(ConnectionLost):
+    """Nothing moved for as long as was allowed."""
+
+
+class Interrupted(ConnectionLost):
+    """Somebody asked for the end while we waited."""
+
+
+class CannotConnect(SetupError):  # noqa: N818 - as above
+    """No connection came about."""
+
+
+class AccessRefused(CannotConnect):
+    """The other side answered, and refuses this user, password, certificate or database: asking again won't help."""
+
+
+def never() -> bool:
+    return False
+
+
+class Transport:
+    """A connected socket; CannotConnect where none comes about within timeout_s.
+
+    interrupted: asked while waiting; True ends the wait with Interrupted.
+    """
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float, interrupted: Callable[[], bool] = never) -> None:
+        self._endpoint, self._interrupted = endpoint, interrupted
+        self._deadline = time.monotonic() + timeout_s
+        self._socket: socket.socket | ssl.SSLSocket = self._connected()
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if endpoint.tls:
+                self._encrypt()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send_some(self, data: memoryview) -> int:
+        """How many of these bytes were taken, 0 where none can be now."""
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise ConnectionLost(f"{self._endpoint.address}: {_reason(error)}") from error
+
+    def receive_some(self, into: memoryview) -> int:
+        """How many bytes were put there, 0 where none are here now; ConnectionLost once there will be no more."""
+        try:
+            count = self._socket.recv_into(into)
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise ConnectionLost(f"{self._endpoint.address}: {_reason(error)}") from error
+        if not count:
+            raise ConnectionLost(f"{self._endpoint.address} closed the connection")
+        return count
+
+    def wait(self, timeout_s: float, *, writing: bool = False) -> bool:
+        """Until something can be read (or, where asked for, written); False after timeout_s."""
+        return self._poll(self._socket, timeout_s, select.POLLIN | (select.POLLOUT if writing else 0))
+
+    def _poll(self, on: socket.socket, timeout_s: float, events: int) -> bool:
+        poll = select.poll()
+        poll.register(on, events)
+        end = time.monotonic() + timeout_s
+        while not poll.poll(max(0.0, min(end - time.monotonic(), _SLICE_S)) * 1000):
+            if self._interrupted():
+                raise Interrupted(f"{self._endpoint.address}: interrupted while waiting")
+            if time.monotonic() >= end:
+                return False
+        return True
+
+    def _connected(self) -> socket.socket:
+        """A socket to the first of the host's addresses that takes it."""
+        host, port = self._endpoint.host, self._endpoint.port
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise CannotConnect(f"cannot connect to {self._endpoint.address}: {_reason(error)}") from error
+        reason = "it has no address"
+        for family, kind, protocol, _, address in found:
+            candidate = socket.socket(family, kind, protocol)
+            try:
+                self._reach(candidate, address)
+            except OSError as error:
+                candidate.close()
+                reason = _reason(error)
+            except BaseException:
+                candidate.close()
+                raise
+            else:
+                return candidate
+        raise CannotConnect(f"cannot connect to {self._endpoint.address}: {reason}")
+
+    def _reach(self, candidate: socket.socket, address: object) -> None:
+        candidate.setblocking(False)
+        try:
+            candidate.connect(address)  # type: ignore[arg-type]
+        except BlockingIOError:
+            if not self._poll(candidate, self._deadline - time.monotonic(), select.POLLOUT):
+                raise TimeoutError("it does not answer") from None
+        if number := candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(number, os.strerror(number))
+
+    def _encrypt(self) -> None:
+        where = self._endpoint.address
+        try:
+            context = ssl.create_default_context(cafile=self._endpoint.ca_file)
+        except OSError as error:
+            raise AccessRefused(f"{where}: the CA file {self._endpoint.ca_file}: {_reason(error)}") from error
+        try:
+            self._socket = context.wrap_socket(
+                self._socket, server_hostname=self._endpoint.host, do_handshake_on_connect=False
+            )
+            self._shake_hands(self._socket)
+        except ssl.SSLCertVerificationError as error:
+            raise AccessRefused(f"{where}: its certificate is not accepted: {error.verify_message}") from error
+        except OSError as error:
+            raise CannotConnect(f"{where}: no TLS connection: {_reason(error)}") from error
+
+    def _shake_hands(self, encrypted: ssl.SSLSocket) -> None:
+        while True:
+            try:
+                return encrypted.do_handshake()
+            except ssl.SSLWantReadError:
+                events = select.POLLIN
+            except ssl.SSLWantWriteError:
+                events = select.POLLOUT
+            if not self._poll(encrypted, self._deadline - time.monotonic(), events):
+                raise TimeoutError("the handshake was not answered")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
