@@ -1,0 +1,104 @@
+"""INFO replication as typed values, and the few commands of replication itself.
+
+The only module in which the servers' own words for the two roles occur; everywhere else a node is a primary or a replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from harness.errors import HarnessError
+from harness.replication import ReplicationInfo
+from harness.topology import Role
+
+_ROLES = {"master": Role.PRIMARY, "slave": Role.REPLICA, "primary": Role.PRIMARY, "replica": Role.REPLICA}
+
+# Any client's way to send one command: `Connection.command`, or redis-py's `execute_command`.
+Send = Callable[..., object]
+
+
+def info_fields(text: str) -> dict[str, str]:
+    """The fields of any INFO section by name."""
+    lines = (line.rstrip("\r").partition(":") for line in text.split("\n") if not line.startswith("#"))
+    return {name: value for name, colon, value in lines if colon}
+
+
+def parse_replication(text: str) -> ReplicationInfo:
+    """INFO replication's text; HarnessError where it names no role.
+
+    Managed endpoints leave fields out: ids are then "", offsets 0.
+    """
+    fields = info_fields(text)
+    role = _ROLES.get(fields.get("role", ""))
+    if role is None:
+        raise HarnessError(f"INFO replication names no role that is known: {text[:200]!r}")
+    is_replica = role is Role.REPLICA
+    return ReplicationInfo(
+        role=role,
+        replication_id=fields.get("master_replid", ""),
+        second_replication_id=fields.get("master_replid2", ""),
+        offset=_number(fields, "master_repl_offset", 0),
+        second_offset=_number(fields, "second_repl_offset", -1),
+        processed_offset=_number(fields, "slave_repl_offset", 0) if is_replica else None,
+        read_offset=_read_offset(fields) if is_replica else None,
+        link_up=fields.get("master_link_status") == "up" if is_replica else None,
+        sync_in_progress=fields.get("master_sync_in_progress", "0") == "1",
+        connected_replicas=_number(fields, "connected_slaves", 0),
+    )
+
+
+def sync_bytes(text: str) -> int:
+    """Bytes of a full sync that this replica has read so far, by INFO replication; 0 while it is in none."""
+    return max(0, _number(info_fields(text), "master_sync_read_bytes", 0))
+
+
+def replicate_from(send: Send, host: str, port: int) -> None:
+    """Make this node a replica; HarnessError where it refuses."""
+    _expect_ok(send("REPLICAOF", host, port), f"REPLICAOF {host} {port}")
+
+
+def stop_replicating(send: Send) -> None:
+    """Make this node a primary that keeps its data; HarnessError where it refuses."""
+    _expect_ok(send("REPLICAOF", "NO", "ONE"), "REPLICAOF NO ONE")
+
+
+def drop_replication_connection(send: Send) -> int:
+    """Close this replica's connection to its primary: it comes back at once, by a partial resync. How many there were."""
+    return _count(send("CLIENT", "KILL", "TYPE", "master"))
+
+
+def drop_replica_connections(send: Send) -> int:
+    """Close this primary's connections to its replicas. How many there were."""
+    return _count(send("CLIENT", "KILL", "TYPE", "replica"))
+
+
+def credentials_for_primary(password: str, user: str | None = None) -> tuple[tuple[str, str], ...]:
+    """Configuration directives, name and value, with which a replica logs in at its primary."""
+    return ((("masteruser", user),) if user else ()) + (("masterauth", password),)
+
+
+def _read_offset(fields: Mapping[str, str]) -> int | None:
+    return _number(fields, "slave_read_repl_offset", 0) if "slave_read_repl_offset" in fields else None
+
+
+def _number(fields: Mapping[str, str], name: str, default: int) -> int:
+    value = fields.get(name)
+    if value is None:
+        return default
+    try:
+        return int(value)
+    except ValueError:
+        raise HarnessError(f"INFO replication: {name} is {value!r}, a number was expected") from None
+
+
+def _expect_ok(reply: object, what: str) -> None:
+    """Connections answer with a Status, redis-py with b"OK", "OK" or True."""
+    text = str(getattr(reply, "text", reply.decode() if isinstance(reply, bytes) else reply))
+    if text not in ("OK", "True") and not text.startswith("OK "):
+        raise HarnessError(f"{what} was answered with {text!r}")
+
+
+def _count(reply: object) -> int:
+    if not isinstance(reply, int):
+        raise HarnessError(f"CLIENT KILL was answered with {reply!r}")
+    return reply
