@@ -1,6 +1,6 @@
 """INFO replication as typed values, and the few commands of replication itself.
 
-The only module in which the servers' own words for the two roles occur; everywhere else a node is a primary or a replica.
+The only module in which the servers' own words for the two roles occur: elsewhere a node is a primary or a replica.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def stop_replicating(send: Send) -> None:
 
 
 def drop_replication_connection(send: Send) -> int:
-    """Close this replica's connection to its primary: it comes back at once, by a partial resync. How many there were."""
+    """Close this replica's connection to its primary: it comes back by a partial resync. How many there were."""
     return _count(send("CLIENT", "KILL", "TYPE", "master"))
 
 
