@@ -52,7 +52,8 @@ class Reading:
 class Stream:
     """One key that was written: a workload, or a preload. name: "workload", "workload.1", "preload.0", …
 
-    entries: its ledger; must_acknowledge: no fault touched the writer's way or a node, so each value must be acknowledged.
+    entries: its ledger; must_acknowledge: no fault touched the writer's way or a node, so that each value must be
+    acknowledged.
     """
 
     name: str
@@ -67,7 +68,8 @@ class Stream:
 class Target:
     """What the root primary held after the last write and the last heal, asked in one transaction.
 
-    lengths: list length by stream name; offset_counts: its offset grew by at least the payload, so offsets mean something.
+    lengths: list length by stream name; offset_counts: its offset grew by at least the payload, so that offsets mean
+    something.
     """
 
     replication_id: str
@@ -78,7 +80,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Convergence:
-    """Whether a node processed the target, and how long after the later of last acknowledgement and last heal (seconds).
+    """Whether a node processed the target, and how many seconds after the later of last acknowledgement and last heal.
 
     last_seen: what the node showed last ("offset 4711 of 5000, link down"), for messages; how: "offset" or "canary".
     """

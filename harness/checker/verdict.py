@@ -40,7 +40,9 @@ DEFINITIONS: dict[Kind, str] = {
     Kind.LOST: "an element that must be there is missing while later ones are there",
     Kind.DUPLICATED: "an element is there more often than its commands can explain",
     Kind.REORDERED: "an element is present, but after one of the same producer that was written later",
-    Kind.WRONG_VALUE: "exactly this position differs, its neighbours are in place, and what stands there is expected nowhere",
+    Kind.WRONG_VALUE: (
+        "exactly this position differs, its neighbours are in place, and what stands there is expected nowhere"
+    ),
     Kind.PHANTOM: "an element, or a key, that was never sent or only by failed commands",
     Kind.MISPLACED: "a key stands on a node that does not own its slot",
     Kind.SHRANK: "a sample of the node holds less than an earlier one of the same replication history",

@@ -1,0 +1,305 @@
+"""Judges one list: is it what the ledger allows? Each place that is not gets one name.
+
+The pass (scan) tells what was seen where, `missing` which absent elements must be there; here the primary's list length
+is weighed and the anomalies are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from harness.checker.evidence import KeyState, Reading, Stream
+from harness.checker.expected import MAX_FLOATING, ExpectedOrder, UnusableLedgerError, expected_order
+from harness.checker.missing import Absent, Missing
+from harness.checker.scan import Scan, Spot, Tally
+from harness.checker.show import elements
+from harness.checker.verdict import Anomaly, First, Kind
+from harness.checker.witness import with_primary
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is said of one list on one node.
+
+    must: elements that must be there; read: elements read; held: of each connection's open commands, how many elements
+    the list holds (by connection, fenced breaks only).
+    """
+
+    anomalies: tuple[Anomaly, ...] = ()
+    doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    must: int = 0
+    read: int = 0
+    held: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known beside the list: the primary's list length at the target (None: never asked), whether the node had
+    caught up with it, and how many elements of a fenced connection's open commands another node holds.
+    """
+
+    target_length: int | None
+    caught_up: bool
+    held_elsewhere: Mapping[int, int] = field(default_factory=dict)
+
+
+def check_list(
+    stream: Stream, reading: Reading, *, target_length: int | None, caught_up: bool, primary: Reading | None = None
+) -> Findings:
+    """Hold a reading against its stream's ledger. primary: the primary's own reading, to tell whether it differs."""
+    try:
+        order = expected_order(stream)
+    except UnusableLedgerError as error:
+        return Findings(doubts=(f"{stream.name}: {error}",))
+    findings = check_order(stream, order, reading, Circumstances(target_length, caught_up))
+    return with_primary(findings, primary) if primary is not None else findings
+
+
+def check_order(stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> Findings:
+    """The same, with a ledger already read."""
+    if reading.state is KeyState.UNREADABLE:
+        reason = reading.error or "no reason given"
+        return Findings(doubts=(f"{stream.name} on {reading.node} could not be read: {reason}",), must=order.must)
+    if reading.state is KeyState.LIST:
+        return _Judgement(stream, order, reading, known).findings()
+    must = max(order.must, known.target_length or 0)
+    if reading.state is KeyState.ABSENT and not must:
+        return Findings(doubts=_about_ledger(stream, order))
+    return Findings((_no_list(stream, order, reading, known),), _about_ledger(stream, order), must=order.must)
+
+
+def _no_list(stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> Anomaly:
+    must = max(order.must, known.target_length or 0)
+    first = next((str(segment.first) for segment in order.segments if segment.open is None), None)
+    spot, text = First(0, first, None), f"does not exist, and {elements(must)} must be there"
+    if reading.state is KeyState.WRONG_TYPE:
+        found = reading.found_type or "another type"
+        kind, spot, text = Kind.WRONG_TYPE, First(None, "list", found), f"is not a list but: {found}"
+    elif known.caught_up:
+        kind = Kind.MISSING_KEY
+    else:
+        kind, text = Kind.STALE, f"{text}; {reading.node} had not caught up"
+    message = f"{stream.key} on {reading.node} {text}"
+    return Anomaly(kind, reading.node, stream.db, stream.key, max(must, 1), spot, message)
+
+
+def _about_ledger(stream: Stream, order: ExpectedOrder) -> tuple[str, ...]:
+    doubts = [f"{stream.name}: {doubt}" for doubt in order.doubts]
+    if order.floating > MAX_FLOATING:
+        doubts.append(
+            f"{stream.name}: {order.floating} connections broke and could not be fenced; one pass follows {MAX_FLOATING}"
+        )
+    return tuple(doubts)
+
+
+class _Judgement:
+    """One list's way from the pass to its findings."""
+
+    def __init__(self, stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> None:
+        self.stream, self.order, self.reading, self.known = stream, order, reading, known
+        self.scan = Scan(order)
+        self.scan.read(reading.runs())
+        self.missing = Missing(self.scan)
+        self.phantom = Tally(self.scan.phantom.count, self.scan.phantom.first)
+        self.surplus = 0  # elements that only the primary holds, and nobody sent
+        self.suspicions = list(order.suspicions)
+
+    def findings(self) -> Findings:
+        self._weigh_length_replies()
+        self._weigh_other_nodes()
+        self._weigh_target()
+        for spot in self.missing.unattached():
+            self.phantom.add(1, spot)
+        anomalies = tuple(self._anomalies())
+        doubts = (*_about_ledger(self.stream, self.order), *self._reading_doubts())
+        unexplained = tuple(f"{self.stream.name} on {self.reading.node}: {text}" for text in self._unexplained())
+        if anomalies:
+            return Findings(anomalies, doubts, unexplained, self.order.must, self.scan.index, self._held())
+        return Findings((), doubts + unexplained, (), self.order.must, self.scan.index, self._held())
+
+    # what else says how many of the open commands happened
+
+    def _weigh_length_replies(self) -> None:
+        for known in self.order.sums:
+            present = self._present(known.opens)
+            self._demand(known.opens, known.applied - present - self.missing.required_of(known.opens))
+            if present > known.applied:
+                self._too_many(known.opens, present - known.applied)
+
+    def _weigh_other_nodes(self) -> None:
+        """A break that was fenced left the same k for every node."""
+        for number, commands in enumerate(self.order.opens):
+            if commands.prefix and not commands.floating:
+                held = self.known.held_elsewhere.get(commands.connection, 0)
+                self._demand((number,), held - self.scan.present[number] - self.missing.required_of((number,)))
+
+    def _weigh_target(self) -> None:
+        """What the primary held this node must hold, answered or not; and no more where every break was fenced.
+
+        The primary may itself hold the strays that are here, and lack what is lost here: these explain a difference.
+        """
+        length, must = self.known.target_length, self.order.must
+        if length is None:
+            return
+        opens = range(len(self.order.opens))
+        present, lost = self._present(opens), self.missing.required_of((None,))
+        strays = self.phantom.count + len(self.missing.unattached()) + self.scan.duplicated.count
+        self.surplus = self._demand(opens, length - must - present - self.missing.required_of(opens) - strays)
+        excess = present - (length - must) - lost
+        if excess > present:
+            self.suspicions.append(
+                f"the primary held {elements(length)} at the end, fewer than the {must} that must be there"
+            )
+        elif excess > 0 and not self.order.floating:
+            self._too_many(opens, excess)
+
+    def _present(self, opens: Collection[int]) -> int:
+        return sum(self.scan.present[number] for number in opens)
+
+    def _demand(self, opens: Collection[int], count: int) -> int:
+        """Require so many more of these open commands' elements; return how many there are none of."""
+        return self.missing.demand(opens, count, late_is_tail=not self.known.caught_up) if count > 0 else 0
+
+    def _too_many(self, opens: Collection[int], count: int) -> None:
+        """The last `count` elements of these commands are there, and the primary did not execute them."""
+        absent = sorted((piece.start, piece.stop) for piece in (*self.missing.required, *self.missing.optional))
+        left, at, after = count, 0, 0
+        for segment in reversed(self.order.segments):
+            if segment.open not in opens or not left:
+                continue
+            for start, stop in reversed(list(_outside(segment.start, segment.stop, absent))):
+                if left:
+                    after = after or stop
+                    at = max(start, stop - left)
+                    left -= stop - at
+        value = self.order.segments[self.order.at(at)].value(at)
+        self.phantom.add(count, Spot(self._index_of(value), str(value), after))
+
+    def _index_of(self, value: int) -> int:
+        index = 0
+        for run in self.reading.runs():
+            if run.raw is None and run.first <= value < run.first + run.count:
+                return index + value - run.first
+            index += run.count
+        raise ValueError(f"{self.reading.node} sent {value} once and not again: a reading must stay the same")
+
+    # names
+
+    def _anomalies(self) -> Iterator[Anomaly]:
+        replaced = self.missing.replaced()
+        wrong = {id(absent) for absent, _ in replaced}
+        required = [absent for absent in self.missing.required if id(absent) not in wrong]
+        tail = [absent for absent in required if absent.opening is self.missing.tail]
+        holes = [absent for absent in required if absent.opening is not self.missing.tail]
+        if holes:
+            yield self._lost(holes)
+        if tail or self.surplus:
+            yield self._cut_short(tail)
+        if replaced:
+            yield self._wrong_value(replaced)
+        yield from self._misplaced()
+
+    def _misplaced(self) -> Iterator[Anomaly]:
+        if (first := self.scan.duplicated.first) is not None:
+            text = f"{first.found} stands at index {first.index} once more"
+            count = self.scan.duplicated.count
+            yield self._name(Kind.DUPLICATED, count, self._met(first), "there more than once", text)
+        if (first := self.scan.reordered.first) is not None:
+            late = str(self.order.segments[self.order.at(first.cursor)].value(first.cursor))
+            text = f"{late} comes after {first.found}, which was written later and stands at index {first.index}"
+            spot = First(first.index, late, first.found)
+            yield self._name(Kind.REORDERED, self.scan.reordered.count, spot, "out of order", text)
+        if (first := self.phantom.first) is not None:
+            text = f"{first.found} stands at index {first.index}: {self._origin(first.found)}"
+            yield self._name(Kind.PHANTOM, self.phantom.count, self._met(first), "there that must not be", text)
+
+    def _lost(self, holes: list[Absent]) -> Anomaly:
+        first = min(holes, key=lambda absent: (absent.opening.index, absent.start))
+        spot = First(first.opening.index, str(first.value), str(first.opening.value))
+        text = f"{spot.expected} belongs before {spot.found} at index {spot.index}"
+        return self._name(Kind.LOST, _total(holes), spot, "missing while later ones are there", text)
+
+    def _cut_short(self, tail: list[Absent]) -> Anomaly:
+        kind = Kind.TRUNCATED if self.known.caught_up else Kind.STALE
+        spot = First(self.scan.index, str(tail[0].value) if tail else None, None)
+        text = f"the list ends after {elements(self.scan.index)}"
+        text += f", where {spot.expected} was expected" if tail else ", and the primary's is longer"
+        if kind is Kind.STALE:
+            text += f"; {self.reading.node} had not caught up"
+        return self._name(kind, _total(tail) + self.surplus, spot, "missing at the end", text)
+
+    def _wrong_value(self, replaced: list[tuple[Absent, Spot]]) -> Anomaly:
+        absent, stray = min(replaced, key=lambda place: place[1].index)
+        spot = First(stray.index, str(absent.value), stray.found)
+        text = f"at index {spot.index} stands {spot.found} instead of {spot.expected}"
+        return self._name(Kind.WRONG_VALUE, len(replaced), spot, "replaced by others", text)
+
+    def _name(self, kind: Kind, count: int, first: First, what: str, text: str) -> Anomaly:
+        at_least = self.scan.gaps.overflowed
+        verb = "is" if count == 1 else "are"
+        where = f"{self.stream.key} on {self.reading.node}"
+        message = f"{where}: {elements(count, at_least)} {verb} {what}; {text}"
+        return Anomaly(kind, self.reading.node, self.stream.db, self.stream.key, count, first, message, at_least)
+
+    def _met(self, spot: Spot) -> First:
+        return First(spot.index, self.missing.expected_from(spot.cursor), spot.found)
+
+    def _origin(self, found: str) -> str:
+        value = int(found) if found.isdecimal() and found.isascii() and found == str(int(found)) else 0
+        if not 1 <= value <= self.stream.values:
+            return "it was never sent"
+        if self.order.find(value) is None and self.order.was_refused(value):
+            return "its command was refused"
+        return "its command did not happen, as the primary's list length shows"
+
+    # what makes the answer unknown, and what a reader should know
+
+    def _reading_doubts(self) -> Iterator[str]:
+        name = f"{self.stream.name} on {self.reading.node}"
+        if self.scan.index != self.reading.length:
+            yield f"{name}: {self.reading.length} elements were read, and {self.scan.index} were kept"
+        if not self.scan.index and not self.order.must and not self.known.target_length:
+            yield f"{name}: a list without elements was read, which no server keeps"
+
+    def _unexplained(self) -> Iterator[str]:
+        """Signs that something went wrong although this list shows nothing."""
+        yield from self.suspicions
+        late = sum(
+            self.scan.present[number]
+            for number, commands in enumerate(self.order.opens)
+            if commands.floating or commands.answered
+        )
+        jumps = self.order.jumps
+        gained = [jump.found - jump.expected for jump in jumps]
+        if any(more < 0 for more in gained) or sum(gained) > late:
+            yield (
+                f"the reply to element {jumps[0].element}'s command told a list length of {jumps[0].found}, "
+                f"not {jumps[0].expected}: the primary itself lost or gained elements"
+            )
+        if self.scan.gaps.overflowed:
+            yield f"over {self.scan.gaps.limit} gaps: not all could be kept"
+
+    def _held(self) -> dict[int, int]:
+        return {
+            commands.connection: self.scan.present[number]
+            for number, commands in enumerate(self.order.opens)
+            if commands.prefix and not commands.floating
+        }
+
+
+def _total(pieces: list[Absent]) -> int:
+    return sum(absent.count for absent in pieces)
+
+
+def _outside(start: int, stop: int, absent: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The parts of start..stop that lie in none of the absent ranges (in ascending order)."""
+    for begin, end in absent:
+        if end <= start or begin >= stop:
+            continue
+        if begin > start:
+            yield start, begin
+        start = end
+    if start < stop:
+        yield start, stop
