@@ -31,11 +31,15 @@ class LinkOpener(Protocol):
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What a run's report says of a started node. engine: "valkey-9.1.2"; origin: where its program came from."""
+    """What a run's report says of a started node. engine: "valkey-9.1.2"; origin: where its program came from.
+
+    notes: what a reader has to know of it, such as what its profile could not refuse.
+    """
 
     engine: str
     origin: str
     run_id: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Deployment(Protocol):
