@@ -81,13 +81,14 @@ def read_endpoint(text: str, environ: Mapping[str, str], name: str = "") -> Endp
         endpoint = Endpoint.parse(_from_file(text[1:]) if text.startswith("@") else text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
-    prefix = f"HARNESS_ENDPOINT_{_variable(name)}" if name else "HARNESS_ENDPOINT"
-    user = endpoint.user or environ.get(f"{prefix}_USER") or None
-    password = endpoint.password if endpoint.password is not None else environ.get(f"{prefix}_PASSWORD") or None
+    user = endpoint.user or environ.get(_variable(name, "USER")) or None
+    password = endpoint.password
+    if password is None:
+        password = environ.get(password_variable(name)) or None
     if user and password is None:
         raise UsageError(
             f"{option}: there is a user and no password; write redis://:password@host for a password alone, "
-            f"set {prefix}_PASSWORD, or write redis://user:@host for a user who needs none"
+            f"set {password_variable(name)}, or write redis://user:@host for a user who needs none"
         )
     return replace(endpoint, user=user, password=password)
 
@@ -105,8 +106,14 @@ def read_endpoints(options: Iterable[str], environ: Mapping[str, str]) -> dict[s
     return endpoints
 
 
-def _variable(name: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+def password_variable(name: str) -> str:
+    """The environment variable that a node's password may stand in; "" is the endpoint without a name."""
+    return _variable(name, "PASSWORD")
+
+
+def _variable(name: str, what: str) -> str:
+    words = ["HARNESS_ENDPOINT", *([name] if name else []), what]
+    return re.sub(r"[^A-Z0-9]", "_", "_".join(words).upper())
 
 
 def _from_file(path: str) -> str:

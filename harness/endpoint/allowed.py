@@ -34,8 +34,9 @@ class Scope:
 
     run_id: of the keys that are ours, None for those of every run (to look for leftovers).
     writes: whether our keys may be written there; otherwise they are only read, and only a probe is ever written.
-    claims: (database, key) of the keys outside our prefix that the user gave us by name; a claim to write comes after
-    the proof that the key did not exist. clients: ids of connections of our own on this server, which we may kill.
+    readable_claims: (database, key) of keys outside our prefix that the user gave us by name. writable_claims: of every
+    key that elements may be written to, because it was seen not to exist. clients: ids of connections of our own, which may be killed; server: the
+    run_id of the server that gave them, None where no connection may be killed.
     """
 
     run_id: str | None
@@ -43,6 +44,7 @@ class Scope:
     readable_claims: set[tuple[int, bytes]] = field(default_factory=set)
     writable_claims: set[tuple[int, bytes]] = field(default_factory=set)
     clients: set[int] = field(default_factory=set)
+    server: str | None = None
 
     @property
     def prefix(self) -> bytes:
@@ -66,6 +68,15 @@ def own_key(run_id: str, kind: str, name: str) -> str:
     The second colon keeps it apart from the user's keys (`claim` refuses those that begin with one).
     """
     return f"{ROOT}{run_id}::{kind}:{name}"
+
+
+def slot_tag(key: str) -> str:
+    """A text that puts another key, which contains it, into the same cluster slot as this key."""
+    opening = key.find("{")
+    closing = key.find("}", opening + 1) if opening >= 0 else -1
+    if closing > opening + 1:
+        return key[opening : closing + 1]
+    return f"{{{key}}}"
 
 
 def run_of(key: bytes) -> str | None:
@@ -156,6 +167,8 @@ def _set_name(arguments: Arguments, scope: Scope, db: int) -> str | None:
 
 def _kill(arguments: Arguments, scope: Scope, db: int) -> str | None:
     ours = [b"%d" % client for client in scope.clients]
+    if scope.server is None:
+        return "this endpoint's connections are not to be killed"
     if len(arguments) == 2 and arguments[0].upper() == b"ID" and arguments[1] in ours:
         return None
     return "only ID with the id of a connection of our own is allowed"
@@ -185,7 +198,9 @@ def _reads_all(arguments: Arguments, scope: Scope, db: int) -> str | None:
 def _push(arguments: Arguments, scope: Scope, db: int) -> str | None:
     if len(arguments) < 2:
         return "it takes a key and at least one element"
-    return _unless_writable(arguments[0], scope, db)
+    if (db, arguments[0]) not in scope.writable_claims:
+        return f"{_shown(arguments[0])} in database {db} was not claimed for writing"
+    return None if scope.writes else _READ_ONLY
 
 
 def _set(arguments: Arguments, scope: Scope, db: int) -> str | None:
@@ -199,8 +214,7 @@ def _set(arguments: Arguments, scope: Scope, db: int) -> str | None:
 
 def _unlink(arguments: Arguments, scope: Scope, db: int) -> str | None:
     for key in arguments:
-        objection = None if _is_probe(key, scope) else _unless_writable(key, scope, db)
-        if objection:
+        if objection := None if _is_probe(key, scope) else _unless_ours(key, scope, db):
             return objection
     return None if arguments else "it takes a key"
 
@@ -214,9 +228,9 @@ def _unless_readable(key: bytes, scope: Scope, db: int) -> str | None:
     return f"{_shown(key)} in database {db} is not a key of this run"
 
 
-def _unless_writable(key: bytes, scope: Scope, db: int) -> str | None:
+def _unless_ours(key: bytes, scope: Scope, db: int) -> str | None:
     if not scope.owns(key) and (db, key) not in scope.writable_claims:
-        return f"{_shown(key)} in database {db} is not a key that this run may write"
+        return f"{_shown(key)} in database {db} is not a key that this run made"
     return None if scope.writes else _READ_ONLY
 
 

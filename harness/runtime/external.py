@@ -1,0 +1,175 @@
+"""Endpoints that somebody else runs: nothing on them is started, stopped, flushed or reconfigured.
+
+What a run may send there is decided by `harness.endpoint.allowed`; every endpoint that leaves this module carries a
+scope that holds it to that. The run's own keys are removed at the end, also after a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from harness.endpoint.address import Endpoint
+from harness.endpoint.allowed import Scope
+from harness.errors import HarnessError, UsageError
+from harness.runtime.base import Capability, LinkOpener, NodeFacts, ProxiedLink
+from harness.runtime.proof import Proof, check_distinct
+from harness.runtime.identity import Identity, identify, open_endpoint, product
+from harness.runtime.own_keys import KeyNaming, OwnKeys
+from harness.topology import Link, Role, Topology
+
+NAME = "external"
+NOTHING: frozenset[Capability] = frozenset()
+
+
+class ExternalRuntime:
+    """Runs scenarios over endpoints that are there already. patience_s: how long a canary may take to a replica."""
+
+    name = NAME
+    capabilities = NOTHING
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], naming: KeyNaming, *, patience_s: float = 10.0) -> None:
+        self._endpoints, self._naming, self._patience_s = dict(endpoints), naming, patience_s
+
+    def deploy(
+        self, topology: Topology, proxied: Sequence[Link] = (), opener: LinkOpener | None = None
+    ) -> ExternalDeployment:
+        """Connect to every node's endpoint and see that no two are one server. Nothing is written yet.
+
+        UsageError where a node has no endpoint; SetupError where one can't be used, or two are one server.
+        """
+        if proxied:
+            raise HarnessError(f"no proxy can stand in an external link: {', '.join(map(str, proxied))}")
+        endpoints = self._scoped(topology)
+        with ExitStack() as opened:
+            connections = {
+                node: opened.enter_context(open_endpoint(node, endpoint)) for node, endpoint in endpoints.items()
+            }
+            identities = {node: identify(connection) for node, connection in connections.items()}
+            check_distinct(identities, endpoints)
+            proof = Proof(topology, connections, identities, self._naming.run_id, self._patience_s)
+            return ExternalDeployment(proof, endpoints, OwnKeys(endpoints, self._naming), opened.pop_all())
+
+    def _scoped(self, topology: Topology) -> dict[str, Endpoint]:
+        if missing := [node for node in topology.nodes if node not in self._endpoints]:
+            raise UsageError(f"node {missing[0]} needs an endpoint: give --endpoint {missing[0]}=URL")
+        if strange := [node for node in self._endpoints if node not in topology.nodes]:
+            raise UsageError(f"--endpoint {strange[0]}=…: the scenario's nodes are {', '.join(topology.nodes)}")
+        return {
+            name: replace(self._endpoints[name], scope=Scope(self._naming.run_id, writes=node.role is Role.PRIMARY))
+            for name, node in topology.nodes.items()
+        }
+
+
+class ExternalDeployment:
+    """Endpoints found usable, distinct, and (after `attach`) following each other as the topology says.
+
+    keys: what the run may write, to be claimed first. notes: what a report should say of these endpoints.
+    """
+
+    runtime = NAME
+    capabilities = NOTHING
+
+    def __init__(
+        self, proof: Proof, endpoints: Mapping[str, Endpoint], keys: OwnKeys, opened: ExitStack
+    ) -> None:
+        self.topology, self.keys = proof.topology, keys
+        self.notes: list[str] = []
+        self._proof, self._endpoints, self._opened = proof, endpoints, opened
+        self._proved = False
+        for node, endpoint in endpoints.items():
+            if endpoint.scope is not None:
+                endpoint.scope.server = self._identity(node).run_id if self.can_fence(node) else None
+
+    def attach(self) -> None:
+        """Prove that each replica follows its primary; SetupError, with nothing left behind, where one does not."""
+        if not self._proved:
+            self.notes += self._proof.prove()
+            self._proved = True
+
+    def scoped_key(self, key: str) -> str:
+        """The name that a key of the scenario has on these endpoints."""
+        return self.keys.naming.name(key)
+
+    def claim(self, node: str, key: str, db: int = 0) -> str:
+        """Make a key of the scenario writable on this primary, and return its name there; the scope refuses all others.
+
+        Whatever the proof needs is done first. SetupError where the key exists already, or the proof fails.
+        """
+        self.attach()
+        return self.keys.claim(node, key, db)
+
+    def endpoint(self, node: str) -> Endpoint:
+        return self._endpoints[node]
+
+    def control(self, node: str) -> Endpoint:
+        return self._endpoints[node]
+
+    def entry(self, node: str) -> Endpoint:
+        return self._endpoints[node]
+
+    def facts(self, node: str) -> NodeFacts:
+        identity = self._identity(node)
+        return NodeFacts(identity.engine, f"external endpoint {self._endpoints[node]}", identity.run_id)
+
+    def product(self, node: str) -> str:
+        """The product behind an endpoint, as a report names it: "simulated …" where it is not the real one."""
+        return product(self.topology.nodes[node].profile, self._identity(node))
+
+    def can_fence(self, node: str) -> bool:
+        """Whether a broken connection to it can be killed by id: no product in between, and ids and run_id are told."""
+        identity = self._identity(node)
+        plain = self.topology.nodes[node].profile == "oss" and not identity.enterprise
+        return plain and identity.client_id and identity.run_id is not None
+
+    def log(self, node: str) -> str:
+        return ""
+
+    @property
+    def proxied(self) -> Mapping[Link, ProxiedLink]:
+        return MappingProxyType({})
+
+    def close(self) -> None:
+        """Remove the run's keys (what can't be removed is in `keys.left`), and disconnect."""
+        try:
+            self.keys.remove_all()
+        finally:
+            self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _identity(self, node: str) -> Identity:
+        return self._proof.identities[node]
+
+
+def endpoints_from_environment(topology: Topology, environ: Mapping[str, str]) -> dict[str, Endpoint]:
+    """Endpoints by the variables REDIS_SERVER<n>_IP, _PORT, _USER and _PASSWORD, n being the node's place from 1.
+
+    The port defaults to the node's own in the scenario. UsageError where an address is missing or a port is wrong.
+    """
+    return {
+        node.name: _from_environment(number, node.name, node.port, environ)
+        for number, node in enumerate(topology.nodes.values(), start=1)
+    }
+
+
+def _from_environment(number: int, name: str, default_port: int, environ: Mapping[str, str]) -> Endpoint:
+    variable = f"REDIS_SERVER{number}"
+    host, port = environ.get(f"{variable}_IP", "").strip(), environ.get(f"{variable}_PORT", "").strip()
+    if not host:
+        raise UsageError(f"node {name} needs an endpoint: give --endpoint {name}=URL, or set {variable}_IP")
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
+        raise UsageError(f"{variable}_PORT is {port!r}; a port is a number from 1 to 65535")
+    return Endpoint(
+        host=host,
+        port=int(port) if port else default_port,
+        user=environ.get(f"{variable}_USER") or None,
+        password=environ.get(f"{variable}_PASSWORD") or None,
+    )
