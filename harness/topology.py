@@ -63,7 +63,7 @@ class Node:
         return Role.REPLICA if self.replica_of else Role.PRIMARY
 
 
-class TopologyMistake(ValueError):
+class TopologyMistake(ValueError):  # noqa: N818 - the harness's word for what is wrong in a file
     """A topology that can't exist; node names the node to blame, key its key."""
 
     def __init__(self, node: str, key: str, message: str) -> None:
@@ -80,29 +80,22 @@ class Topology:
     def __post_init__(self) -> None:
         for mistake in self.mistakes(self.nodes):
             raise mistake
-        ordered = sorted(self.nodes.values(), key=lambda node: self._depth(node))
+        ordered = sorted(self.nodes.values(), key=self._depth)
         object.__setattr__(self, "nodes", {node.name: node for node in ordered})
 
     @staticmethod
     def mistakes(nodes: Mapping[str, Node]) -> Iterator[TopologyMistake]:
         """Everything that keeps these nodes from being a topology, so that a loader can report it all at once."""
-        ports: dict[int, str] = {}
-        for node in nodes.values():
-            if node.name == CLIENT:
-                yield TopologyMistake(node.name, "", f"{CLIENT!r} is our own client's name in links; call the node otherwise")
-            if node.replica_of is not None and node.replica_of not in nodes:
-                known = ", ".join(name for name in nodes if name != node.name)
-                yield TopologyMistake(node.name, "replica_of", f"no node {node.replica_of!r}; the others are {known or 'none'}")
-            if node.port in ports:
-                yield TopologyMistake(node.name, "port", f"port {node.port} is already {ports[node.port]!r}'s")
-            ports.setdefault(node.port, node.name)
-        for node in nodes.values():
-            if node.replica_of in nodes and (cycle := _cycle(node, nodes)):
-                yield TopologyMistake(node.name, "replica_of", f"a cycle: {' -> '.join(cycle)}")
-        if nodes and all(node.replica_of for node in nodes.values()):
-            return
         if not nodes:
             yield TopologyMistake("", "", "a topology needs at least one node")
+        for node in nodes.values():
+            if node.name == CLIENT:
+                yield TopologyMistake(node.name, "", f"{CLIENT!r} is our own client's name in links")
+            if node.replica_of is not None and node.replica_of not in nodes:
+                others = ", ".join(name for name in nodes if name != node.name) or "none"
+                yield TopologyMistake(node.name, "replica_of", f"no node {node.replica_of!r}; the others are {others}")
+        yield from _shared_ports(nodes)
+        yield from _cycles(nodes)
 
     @property
     def replication_links(self) -> tuple[Link, ...]:
@@ -146,14 +139,32 @@ class Topology:
         return depth
 
 
-def _cycle(node: Node, nodes: Mapping[str, Node]) -> list[str]:
-    """The names on node's way round back to itself, [] where its way ends at a primary or joins another cycle."""
+def _shared_ports(nodes: Mapping[str, Node]) -> Iterator[TopologyMistake]:
+    owners: dict[int, str] = {}
+    for node in nodes.values():
+        if node.port in owners:
+            yield TopologyMistake(node.name, "port", f"port {node.port} is already that of node {owners[node.port]!r}")
+        owners.setdefault(node.port, node.name)
+
+
+def _cycles(nodes: Mapping[str, Node]) -> Iterator[TopologyMistake]:
+    """Each cycle once, at the first of its nodes."""
+    reported: set[str] = set()
+    for node in nodes.values():
+        names = _way_round(node, nodes)
+        if names and reported.isdisjoint(names):
+            reported.update(names)
+            yield TopologyMistake(node.name, "replica_of", f"a cycle: {' follows '.join([*names, node.name])}")
+
+
+def _way_round(node: Node, nodes: Mapping[str, Node]) -> list[str]:
+    """The names from node back to itself, [] where its way ends at a primary or joins a cycle that it is not on."""
     names = [node.name]
     while node.replica_of in nodes and node.replica_of is not None:
-        names.append(node.replica_of)
-        if node.replica_of == names[0]:
-            return names
-        if node.replica_of in names[1:-1]:
-            return []
         node = nodes[node.replica_of]
+        if node.name == names[0]:
+            return names
+        if node.name in names:
+            return []
+        names.append(node.name)
     return []

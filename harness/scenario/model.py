@@ -1,16 +1,35 @@
-"""What a scenario file says, as typed and frozen values; the loader fills them, and the JSON Schema comes from them."""
+"""What a scenario file says, as typed and frozen values; the loader fills them, and the JSON Schema comes from them.
+
+What one value or one section can tell by itself is checked here; what depends on other sections (a link that must
+exist, an expectation that the number of values makes impossible) is checked in the modules named rules.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from harness.checker.verdict import Kind
+from harness.scenario.fields import Decimal, Text, UnexpectedError, Whole
 from harness.scenario.moment import EVENTS, Moment
 
+VERSION = 1
 MAX_VALUES = 4_000_000_000  # a list holds at most 2^32 - 1 elements
 MAX_BATCH = 1_000_000  # a command may carry about this many arguments
+MAX_SIZES = 100_000
+MAX_COUNT = 1_000_000
 
 
 class Model(BaseModel):
@@ -19,60 +38,117 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-ElementCount = Annotated[int, Field(ge=0, le=MAX_VALUES)]
-BatchSize = Annotated[int, Field(ge=1, le=MAX_BATCH)]
-Database = Annotated[int, Field(ge=0, le=1_000_000)]
-KeyName = Annotated[str, Field(min_length=1, max_length=1024)]
+Seconds = Annotated[float, Decimal(86_400)]
+Milliseconds = Annotated[int, Whole(0, 600_000)]
+LagMilliseconds = Annotated[float, Decimal(86_400_000)]
+Port = Annotated[int, Whole(1, 65_535)]
+ElementCount = Annotated[int, Whole(0, MAX_VALUES)]
+BatchSize = Annotated[int, Whole(1, MAX_BATCH)]
+Database = Annotated[int, Whole(0, 1_000_000)]
+KeyName = Annotated[str, Text(1024, "a key's name")]
+NodeName = Annotated[
+    str,
+    Text(63, "a node's name (a letter, then letters, digits, - and _)", r"[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9_])?"),
+]
+LinkName = Annotated[str, Text(200, "a link, source->target", r"[^>]+->[^>]+")]
+TagName = Annotated[str, Text(63, "a tag (small letters, digits and _)", r"[a-z][a-z0-9_]*")]
+DirectiveName = Annotated[
+    str, Text(100, "a server directive's name (letters, digits, - _ and .)", r"[A-Za-z][A-Za-z0-9_.-]*")
+]
 Shape = Literal["single", "pipeline", "variadic", "multi"]
+ToxicName = Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"]
+
+
+def _directive_value(value: object) -> object:
+    """Text or a number as it stands; what holds a newline would be a directive of its own."""
+    if isinstance(value, str):
+        return Text(10_000, "a directive's value", empty=True).read(value)
+    if not isinstance(value, (bool, int, float)):
+        raise UnexpectedError("a directive's value: text, a number, true or false", value)
+    return value
+
+
+DirectiveValue = Annotated[str | int | float | bool, BeforeValidator(_directive_value)]
 
 
 class NodeSpec(Model):
-    """One server. A node without replica_of is a primary."""
+    """One server. A node without replica_of is a primary; exactly one primary is written to, and all others follow."""
 
-    role: Literal["primary", "replica"] | None = Field(None, description="primary or replica; follows from replica_of")
-    replica_of: str | None = Field(None, description="the node that this one replicates from")
-    port: Port | None = Field(None, description="TCP port clients connect to; default: the profile's own, else from 6379 upwards")
-    password: str | None = Field(None, description="clients must give it; ${VAR} and ${VAR:-default} come from the environment")
-    profile: str = Field("oss", description="the product whose client-visible behaviour the endpoint has")
-    engine: str | None = Field(None, description="server program and version, only where a scenario is about engines")
-    config: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, description="raw server directives, name: value"
+    role: Literal["primary", "replica"] | None = Field(
+        None, description="need not be written, it follows from replica_of"
+    )
+    replica_of: NodeName | None = Field(None, description="the node that this one replicates from")
+    port: Port | None = Field(
+        None, description="TCP port clients connect to; default: the first unused one from the profile's own upwards"
+    )
+    password: Annotated[str, Text(512, "a password", empty=True, secret=True)] | None = Field(
+        None, repr=False, description="clients must give it; best as ${VAR} or ${VAR:-default}; an empty one is none"
+    )
+    profile: Annotated[str, Text(63, "a profile's name")] = Field(
+        "oss", description="the product whose client-visible behaviour the endpoint has"
+    )
+    engine: Annotated[str, Text(63, "an engine, as in redis-7.0.15")] | None = Field(
+        None, description="server program and version; only where the scenario is about engines"
+    )
+    config: Annotated[dict[DirectiveName, DirectiveValue], Field(max_length=200)] = Field(
+        default_factory=dict, description="raw server directives, name: value, for what the harness does not set itself"
     )
 
 
 class TopologySpec(Model):
-    nodes: dict[str, NodeSpec] = Field(description="the servers by name", min_length=1, max_length=64)
+    """Who replicates from whom."""
+
+    nodes: dict[NodeName, NodeSpec] = Field(description="the servers, by name", min_length=1, max_length=64)
 
 
 class Batch(Model):
     """How elements travel."""
 
-    shape: Shape = Field("pipeline", description="single command, pipeline, variadic command, or MULTI/EXEC")
+    shape: Shape = Field(
+        "pipeline",
+        description="single: a command an element, each awaited; pipeline: many such commands in one send; "
+        "variadic: one command with many elements; multi: many commands in MULTI/EXEC",
+    )
     size: BatchSize = Field(1000, description="elements a batch")
     sizes: tuple[BatchSize, ...] | None = Field(
-        None, description="explicit sizes, one batch after another, repeated until all values are sent; instead of size",
-        min_length=1, max_length=100_000,
+        None,
+        description="instead of size: explicit sizes, one batch after another, from the start again until all is sent",
+        min_length=1,
+        max_length=MAX_SIZES,
     )
+
+    @model_validator(mode="after")
+    def _size_or_sizes(self) -> Batch:
+        if self.sizes is not None and "size" in self.model_fields_set:
+            raise ValueError("size and sizes exclude each other: keep one of them")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused_size(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A size that sizes replaces is not said, so that what is dumped can be read again."""
+        plain: dict[str, Any] = dump(self)
+        if self.sizes is not None:
+            plain.pop("size", None)
+        return plain
 
 
 class Workload(Model):
-    kind: Literal["list_append"] = Field("list_append", description="what is written")
+    """The numbers 1..values, appended to a list in this order."""
+
+    kind: Literal["list_append"] = Field("list_append", description="what is written: list_append is RPUSH to one list")
     key: KeyName = Field(description="the key written to")
     db: Database = Field(0, description="database number")
-    values: ElementCount = Field(description="the numbers 1..values are written, in this order")
+    values: ElementCount = Field(description="how many are written")
     batch: Batch = Field(Batch(), description="how they travel")
 
 
 class StrayWrite(Model):
     """Somebody appends an element to a list on a node, past its primary; a writable replica takes it."""
 
-    node: str = Field(description="the node written to, as one of its users")
+    node: NodeName = Field(description="the node written to, as one of its users")
     key: KeyName = Field(description="the list")
     db: Database = Field(0, description="database number")
-    element: str = Field(description="what is appended", max_length=1024)
+    element: Annotated[str, Text(1024, "an element", empty=True)] = Field(description="what is appended")
 
 
 class Fault(Model):
@@ -81,34 +157,39 @@ class Fault(Model):
     at: Moment = Field(description="20% of the values, 1.5s after the first write, or an event: " + ", ".join(EVENTS))
     until: Moment | None = Field(
         None,
-        description="when it is healed; seconds count from the first write where `at` does, else from when it was applied; "
-        "default: when all values are written",
+        description="when it is healed; seconds count from the first write where at does, else from when it was "
+        "applied; default: when all values are written, on a replica's client link when its list is read",
     )
-    link: str | None = Field(
+    link: LinkName | None = Field(
         None, description="source->target: a->b is replication from a to b, client->a our own way to a"
     )
-    toxic: Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"] | None = (
-        Field(None, description="what disturbs the link; cut: it is down")
-    )
+    toxic: ToxicName | None = Field(None, description="what disturbs the link")
     stray_write: StrayWrite | None = Field(None, description="instead of link and toxic")
     direction: Literal["to_replica", "to_primary", "to_server", "to_client"] | None = Field(
-        None, description="which way the disturbed bytes travel; default: with the data, along the link's arrow"
+        None,
+        description="which way the disturbed bytes travel: to_replica or to_primary on a replication link, to_server "
+        "or to_client on a client link; default: along the link's arrow",
     )
-    toxicity: float = Field(1.0, ge=0, le=1, description="share of connections that it meets")
+    toxicity: Annotated[float, Decimal(1)] = Field(1.0, description="share of the connections that it meets")
     latency_ms: Milliseconds | None = Field(None, description="latency: delay")
     jitter_ms: Milliseconds | None = Field(None, description="latency: random part, added or taken away")
-    kb_per_s: Annotated[int, Field(ge=0, le=10_000_000)] | None = Field(
+    kb_per_s: Annotated[int, Whole(0, 10_000_000)] | None = Field(
         None, description="bandwidth: kilobytes (1000 bytes) a second; 0 stalls without loss"
     )
-    average_bytes: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="slicer: bytes a slice")
-    variation_bytes: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, description="slicer: random part of the size")
-    delay_us: Annotated[int, Field(ge=0, le=60_000_000)] | None = Field(None, description="slicer: pause between slices")
+    average_bytes: Annotated[int, Whole(1, 1_000_000)] | None = Field(None, description="slicer: bytes a slice")
+    variation_bytes: Annotated[int, Whole(0, 1_000_000)] | None = Field(
+        None, description="slicer: random part of the slice, less than average_bytes"
+    )
+    delay_us: Annotated[int, Whole(0, 60_000_000)] | None = Field(
+        None, description="slicer: microseconds between slices"
+    )
     delay_ms: Milliseconds | None = Field(None, description="slow_close: delay of the close")
     timeout_ms: Milliseconds | None = Field(
-        None, description="timeout: bytes vanish and the connection closes after this; 0: never closes. reset_peer: RST after this"
+        None,
+        description="timeout: bytes vanish and the connection closes after this, 0: never; reset_peer: reset after it",
     )
-    limit_bytes: Annotated[int, Field(ge=0, le=10**12)] | None = Field(
-        None, description="limit_data: the connection closes after this many bytes"
+    limit_bytes: Annotated[int, Whole(0, 10**12)] | None = Field(
+        None, description="limit_data: each connection closes after this many bytes"
     )
 
     @model_validator(mode="after")
@@ -123,79 +204,170 @@ class Fault(Model):
 class Range(Model):
     """A number from min to max, both included."""
 
-    min: int = Field(0, ge=0)
-    max: int | None = Field(None, ge=0)
+    min: Annotated[int, Whole(0, MAX_VALUES)] = Field(0, description="at least")
+    max: Annotated[int, Whole(0, MAX_VALUES)] | None = Field(None, description="at most; default: no limit")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
 
 
-Count = Annotated[int, Field(ge=0)] | Range
+def _count_or_range(value: object) -> str:
+    return "<range>" if isinstance(value, (dict, Range)) else "<count>"
+
+
+def _count_range_or_links(value: object) -> str:
+    by_link = isinstance(value, dict) and any("->" in str(key) for key in value)
+    return "<links>" if by_link else _count_or_range(value)
+
+
+def _number_or_nodes(value: object) -> str:
+    return "<nodes>" if isinstance(value, dict) else "<number>"
+
+
+def _number_or_list(value: object) -> str:
+    return "<list>" if isinstance(value, (list, tuple)) else "<number>"
+
+
+def _one_or_several(value: object) -> str:
+    return "<several>" if isinstance(value, (list, tuple)) else "<one>"
+
+
+def _element(value: object) -> object:
+    """An element of a list as a user writes it: a number, or other text."""
+    if isinstance(value, str):
+        return Text(1024, "an element", empty=True).read(value)
+    return Whole(0, MAX_VALUES).read(value)
+
+
+_Counted = Annotated[int, Whole(0, MAX_VALUES), Tag("<count>")]
+Count = Annotated[_Counted | Annotated[Range, Tag("<range>")], Discriminator(_count_or_range)]
+_ByLink = Annotated[dict[LinkName, Count], Field(min_length=1), Tag("<links>")]
+LinkCounts = Annotated[_Counted | Annotated[Range, Tag("<range>")] | _ByLink, Discriminator(_count_range_or_links)]
+Element = Annotated[int | str, BeforeValidator(_element)]
+Newest = Annotated[
+    Annotated[int, Whole(1, MAX_COUNT), Tag("<number>")]
+    | Annotated[tuple[Element, ...], Field(min_length=1, max_length=MAX_SIZES), Tag("<list>")],
+    Discriminator(_number_or_list),
+]
+Lag = Annotated[
+    Annotated[LagMilliseconds, Tag("<number>")]
+    | Annotated[dict[NodeName, LagMilliseconds], Field(min_length=1), Tag("<nodes>")],
+    Discriminator(_number_or_nodes),
+]
 
 
 class Expect(Model):
     """What must hold. Whatever is not named here is still judged for anomalies."""
 
-    list: Literal["exact"] | None = Field(None, description="every node's list is exactly what was acknowledged, in order")
+    list: Literal["exact"] | None = Field(
+        None, description="every node's list is exactly what was acknowledged, in order"
+    )
     length: ElementCount | None = Field(None, description="elements in every judged node's list")
-    newest_first: int | tuple[int | str, ...] | None = Field(
-        None, description="how many of the newest elements the report shows; or the literal newest elements"
+    newest_first: Newest | None = Field(
+        None, description="how many of the newest elements the report shows; or literally the newest elements"
     )
     initial_sync: Literal["full", "partial"] | None = Field(None, description="how each replica's first sync went")
-    full_syncs: Count | dict[str, Count] | None = Field(
+    full_syncs: LinkCounts | None = Field(
         None, description="full resyncs after readiness: for every link, or by link; a number or {min, max}"
     )
-    partial_syncs: Count | dict[str, Count] | None = Field(None, description="partial resyncs after readiness, likewise")
-    converges_within_s: Seconds | None = Field(None, description="after the later of last acknowledgement and last heal")
-    give_up_s: Seconds | None = Field(
-        None, description="how long convergence is waited for; default 60, at least three times converges_within_s"
+    partial_syncs: LinkCounts | None = Field(None, description="partial resyncs after readiness, likewise")
+    converges_within_s: Seconds | None = Field(
+        None, description="after the later of last acknowledgement and last heal"
     )
-    max_lag_ms: Annotated[float, Field(gt=0)] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+    give_up_s: Seconds | None = Field(
+        None, description="how long convergence is waited for; default: 60, at least three times converges_within_s"
+    )
+    max_lag_ms: Lag | None = Field(
         None, description="largest replication lag seen while the run lasted: for every replica, or by node"
     )
     unknown: Count | None = Field(
         None, description="elements whose commands got no decisive answer; a number or {min, max}"
     )
-    nodes: tuple[str, ...] | None = Field(None, description="the nodes that are judged; default: every replica", min_length=1)
+    nodes: tuple[NodeName, ...] | None = Field(
+        None, description="the nodes that are judged; default: every replica", min_length=1
+    )
     anomalies: tuple[Kind, ...] | None = Field(
-        None, description="a scenario that shows a broken guarantee: exactly these kinds, and they must occur"
+        None,
+        description="a scenario that shows a broken guarantee: exactly these kinds, and they must occur",
+        min_length=1,
     )
 
 
 class Bounds(Model):
-    min: ElementCount = 0
-    max: ElementCount = 1000
+    """How many values a draw writes."""
+
+    min: ElementCount = Field(0, description="the fewest")
+    max: ElementCount = Field(1000, description="the most")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Bounds:
+        return _ordered(self)
 
 
 class SizeBounds(Model):
-    min: BatchSize = 1
-    max: BatchSize = 100
+    """How large a drawn batch is."""
+
+    min: BatchSize = Field(1, description="the smallest")
+    max: BatchSize = Field(100, description="the largest")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SizeBounds:
+        return _ordered(self)
+
+
+Ordered = TypeVar("Ordered", Bounds, SizeBounds)
+
+
+def _ordered(bounds: Ordered) -> Ordered:
+    if bounds.max < bounds.min:
+        raise ValueError(f"min {bounds.min} is above max {bounds.max}")
+    return bounds
 
 
 class DrawnBatch(Model):
-    shapes: tuple[Shape, ...] = Field(("single", "pipeline", "variadic", "multi"), min_length=1)
-    size: SizeBounds = SizeBounds()
-    explicit_sizes: bool = Field(True, description="also draw lists of explicit sizes")
+    """Which batches a draw may use."""
+
+    shapes: tuple[Shape, ...] = Field(
+        ("single", "pipeline", "variadic", "multi"), description="batch shapes; simpler ones first", min_length=1
+    )
+    size: SizeBounds = Field(SizeBounds(), description="elements a batch")
+    explicit_sizes: StrictBool = Field(True, description="also draw lists of explicit sizes")
 
 
 class Property(Model):
     """What Hypothesis draws; every draw is written under a key of its own, on a warm deployment."""
 
-    values: Bounds = Bounds()
-    batch: DrawnBatch = DrawnBatch()
-    fault_timing: bool = Field(False, description="also draw when each fault begins and ends")
-    examples: int = Field(25, ge=1, le=100_000)
+    values: Bounds = Field(Bounds(), description="how many are written")
+    batch: DrawnBatch = Field(DrawnBatch(), description="how they travel")
+    fault_timing: StrictBool = Field(
+        False, description="also draw when each fault begins and ends, where that is a share"
+    )
+    examples: Annotated[int, Whole(1, 100_000)] = Field(25, description="how many draws")
 
 
 class Scenario(Model):
+    """One scenario: a topology, what is written, what goes wrong meanwhile, and what must hold in the end."""
+
     version: Literal[1] = Field(description="of the file format")
     kind: Literal["scenario"] = Field("scenario", description="which kind of file this is")
-    title: str = Field(description="one line: what is shown", min_length=1, max_length=200)
-    why: str = Field("", description="why it matters to a user", max_length=5000)
-    topology: TopologySpec
-    preload: tuple[Workload, ...] = Field((), description="written before the replicas attach, and judged like a workload", max_length=64)
-    workload: Workload | tuple[Workload, ...] = Field(description="what is written through the primary; several run side by side")
-    faults: tuple[Fault, ...] = Field((), max_length=1000)
-    expect: Expect = Expect()
-    property: Property | None = None
-    tags: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = Field((), description="pytest markers")
+    title: Annotated[str, Text(200, "text of one line")] = Field(description="one line: what is shown")
+    why: Annotated[str, Text(5000, empty=True, lines=True)] = Field("", description="why it matters to a user")
+    topology: TopologySpec = Field(description="who replicates from whom")
+    preload: tuple[Workload, ...] = Field(
+        (), description="written before the replicas attach, and judged like a workload", max_length=64
+    )
+    workload: Annotated[
+        Annotated[Workload, Tag("<one>")]
+        | Annotated[tuple[Workload, ...], Field(min_length=1, max_length=64), Tag("<several>")],
+        Discriminator(_one_or_several),
+    ] = Field(description="what is written through the primary; a list of several runs side by side")
+    faults: tuple[Fault, ...] = Field((), description="what goes wrong meanwhile", max_length=1000)
+    expect: Expect = Field(Expect(), description="what must hold")
+    property: Property | None = Field(None, description="what Hypothesis varies; without it only what is written runs")
+    tags: tuple[TagName, ...] = Field((), description="pytest markers", max_length=64)
 
     def workloads(self) -> tuple[Workload, ...]:
         """The workload, or all of them."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import decimal
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from harness.scenario.fields import UnexpectedError
+
 EVENTS = ("full_sync", "link_up", "written")
 MAX_SECONDS = 86_400.0
-_SHARE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
-_SECONDS = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s)$")
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_SHARE = re.compile(rf"({_NUMBER})\s*%")
+_SECONDS = re.compile(rf"({_NUMBER})\s*(ms|s)?")
 
 
 @dataclass(frozen=True)
@@ -30,36 +34,39 @@ class Moment:
         if isinstance(value, Moment):
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise ValueError(_allowed(value))
+            raise _not_a_moment(value)
         if isinstance(value, (int, float)):
-            return cls._in_seconds(float(value), value)
+            return cls._in_seconds(value, value)
         text = value.strip()
-        if match := _SHARE.match(text):
-            percent = float(match[1])
-            if percent > 100:
-                raise ValueError(f"a share of the values is at most 100%, not {text}")
-            return cls(percent=percent)
-        if match := _SECONDS.match(text):
+        if match := _SHARE.fullmatch(text):
+            return cls._share(float(match[1]), text)
+        if match := _SECONDS.fullmatch(text):
             return cls._in_seconds(float(match[1]) / (1000 if match[2] == "ms" else 1), text)
         if text in EVENTS:
             return cls(event=text)
-        raise ValueError(_allowed(value))
+        raise _not_a_moment(value)
+
+    @classmethod
+    def _share(cls, percent: float, written: object) -> Moment:
+        if percent > 100:
+            raise UnexpectedError("a share of the values of at most 100%", written)
+        return cls(percent=percent)
 
     @classmethod
     def _in_seconds(cls, seconds: float, written: object) -> Moment:
         if not 0 <= seconds <= MAX_SECONDS:
-            raise ValueError(f"seconds lie between 0 and {MAX_SECONDS:.0f}, not {written}")
-        return cls(seconds=seconds)
+            raise UnexpectedError(f"a number of seconds from 0 to {MAX_SECONDS:.0f}", written)
+        return cls(seconds=float(seconds))
 
     def __str__(self) -> str:
         if self.percent is not None:
-            return f"{self.percent:g}%"
+            return f"{_plain(self.percent)}%"
         if self.seconds is not None:
-            return f"{self.seconds:g}s"
+            return f"{_plain(self.seconds)}s"
         return str(self.event)
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             cls.parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
@@ -69,11 +76,16 @@ class Moment:
         events = "|".join(EVENTS)
         return {
             "anyOf": [
-                {"type": "string", "pattern": rf"^(\d+(\.\d+)?\s*(%|ms|s)|{events})$"},
+                {"type": "string", "pattern": rf"^({_NUMBER}\s*(%|ms|s)?|{events})$"},
                 {"type": "number", "minimum": 0, "maximum": MAX_SECONDS},
             ]
         }
 
 
-def _allowed(value: object) -> str:
-    return f"expected a share (20%), seconds (1.5s) or an event ({', '.join(EVENTS)}), not {value!r}"
+def _plain(number: float) -> str:
+    """All digits that the number needs, and never an exponent."""
+    return f"{decimal.Decimal(repr(number)).normalize():f}"
+
+
+def _not_a_moment(value: object) -> UnexpectedError:
+    return UnexpectedError(f"a share (20%), seconds (1.5s) or an event ({', '.join(EVENTS)})", value)

@@ -1,0 +1,149 @@
+"""Faults that can't be: on links that do not exist, with another toxic's figures, ending too early or never."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.scenario.messages import nearest
+from harness.scenario.model import Fault
+from harness.scenario.moment import Moment
+from harness.scenario.resolve import Problem
+from harness.scenario.toxics import FIGURES, TOXICS
+from harness.topology import Link, Topology
+
+_ALWAYS_WITH_A_LINK = ("at", "until", "link", "toxic", "direction", "toxicity")
+_DIRECTIONS = {True: ("to_server", "to_client"), False: ("to_replica", "to_primary")}
+
+
+def fault_problems(faults: Sequence[Fault], topology: Topology | None) -> Iterator[Problem]:
+    """What is wrong with the faults, as (path, sentence); topology None: links and nodes can't be told."""
+    for index, fault in enumerate(faults):
+        for key, message in _problems(fault, topology):
+            yield (("faults", index, key) if key else ("faults", index)), message
+
+
+def _problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, str]]:
+    yield from _time_problems(fault)
+    if fault.stray_write is not None:
+        yield from _stray_write_problems(fault, topology)
+        return
+    yield from _figure_problems(fault)
+    link = Link.parse(str(fault.link))
+    if topology is None:
+        return
+    if link not in topology.links:
+        yield "link", missing_link(str(link), topology.links)
+        return
+    yield from _direction_problems(fault, link)
+    yield from _event_problems(fault, link)
+    if link.is_client and link.target == topology.primaries[0].name and stops_the_writer(fault):
+        yield from _endless_problems(fault)
+
+
+def missing_link(written: str, links: Sequence[Link]) -> str:
+    """The sentence about a link that the topology does not have."""
+    names = [str(link) for link in links]
+    near = nearest(written, names)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return f"there is no link {written!r}; there are {', '.join(names)}{hint}"
+
+
+# -- when
+
+
+def _time_problems(fault: Fault) -> Iterator[tuple[str, str]]:
+    at, until = fault.at, fault.until
+    if until is None:
+        if fault.stray_write is None and _is_the_end(at):
+            yield "until", f"a fault at {at} begins when all is written: say when it ends, as in until: 2s"
+        return
+    if at.event is not None and at.event == until.event:
+        yield "until", f"ends with the event that it begins with, {until}"
+    elif not _before(at, until):
+        yield "until", f"ends at {until}, which is not after its beginning, at: {at}"
+
+
+def _is_the_end(moment: Moment) -> bool:
+    return moment.event == "written" or moment.percent == 100
+
+
+def _before(at: Moment, until: Moment) -> bool:
+    """False only where both stand on one clock and the end is not later: shares, or seconds (relative after others)."""
+    if at.percent is not None and until.percent is not None:
+        return at.percent < until.percent
+    if until.seconds is not None:
+        return (at.seconds or 0.0) < until.seconds
+    return not (_is_the_end(at) and (until.percent is not None or until.event == "written"))
+
+
+def _event_problems(fault: Fault, link: Link) -> Iterator[tuple[str, str]]:
+    for key, moment in (("at", fault.at), ("until", fault.until)):
+        if link.is_client and moment is not None and moment.event == "full_sync":
+            yield key, f"full_sync is an event of a replication link, and {link} is a client's"
+
+
+# -- what
+
+
+def _figure_problems(fault: Fault) -> Iterator[tuple[str, str]]:
+    figures = TOXICS[str(fault.toxic)]
+    for key in figures.needed:
+        if getattr(fault, key) is None:
+            yield "toxic", f"{fault.toxic} needs {key}"
+    for key in FIGURES:
+        if getattr(fault, key) is not None and key not in figures.all:
+            takes = f"it takes {', '.join(figures.all)}" if figures.all else "it takes no figures"
+            yield key, f"{key} does not belong to {fault.toxic}; {takes}"
+    if fault.toxic == "cut":
+        yield from _cut_problems(fault)
+    yield from _random_part_problems(fault)
+
+
+def _cut_problems(fault: Fault) -> Iterator[tuple[str, str]]:
+    for key, everything in (("direction", None), ("toxicity", 1.0)):
+        if getattr(fault, key) != everything:
+            yield key, f"a cut takes no {key}: the link is down both ways, for every connection"
+
+
+def _random_part_problems(fault: Fault) -> Iterator[tuple[str, str]]:
+    if fault.jitter_ms is not None and fault.latency_ms is not None and fault.jitter_ms > fault.latency_ms:
+        yield "jitter_ms", f"{fault.jitter_ms} is above latency_ms, {fault.latency_ms}: a delay can't be negative"
+    average, variation = fault.average_bytes, fault.variation_bytes
+    if average is not None and variation is not None and variation >= average:
+        yield "variation_bytes", f"{variation} is not below average_bytes, {average}"
+
+
+def _stray_write_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, str]]:
+    for key in (*FIGURES, "direction"):
+        if getattr(fault, key) is not None:
+            yield key, f"{key} does not belong to a stray_write"
+    if fault.at.event in ("full_sync", "link_up"):
+        yield "at", f"{fault.at} is an event of a link, and a stray_write names none"
+    assert fault.stray_write is not None
+    if topology is not None and fault.stray_write.node not in topology.nodes:
+        yield "stray_write", f"there is no node {fault.stray_write.node!r}; there are {', '.join(topology.nodes)}"
+
+
+def _direction_problems(fault: Fault, link: Link) -> Iterator[tuple[str, str]]:
+    allowed = _DIRECTIONS[link.is_client]
+    if fault.direction is not None and fault.direction not in allowed:
+        kind = "a client's link" if link.is_client else "a replication link"
+        yield "direction", f"on {link}, {kind}, bytes travel {' or '.join(allowed)}, not {fault.direction}"
+
+
+# -- the writer's own way
+
+
+def stops_the_writer(fault: Fault) -> bool:
+    """Whether no value may get through while it lasts, so that no share of the values would ever be reached."""
+    return (
+        fault.toxic in ("cut", "timeout", "limit_data")
+        or (fault.toxic == "bandwidth" and fault.kb_per_s == 0)
+        or (fault.toxic == "reset_peer" and not fault.timeout_ms)
+    )
+
+
+def _endless_problems(fault: Fault) -> Iterator[tuple[str, str]]:
+    if fault.until is None or fault.until.seconds is None:
+        stopped = f"{fault.toxic} on {fault.link} stops the writer itself"
+        yield "until", f"{stopped}: say in seconds when it ends, as in until: 2s"
