@@ -128,6 +128,9 @@ def _printed(run: Run) -> Iterator[bytes]:
     if run.raw is not None:
         yield _UNPRINTABLE.sub(_escaped, run.raw) + b"\n"
         return
+    if run.count == 1:
+        yield b"%d\n" % run.first
+        return
     high = run.first + run.count
     while high > run.first:
         low = max(run.first, high - _VALUES_A_BLOCK)

@@ -142,7 +142,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 def test_another_version_is_refused(tmp_path: Path) -> None:
     path = store(tmp_path, RUNS)
     path.write_bytes(path.read_bytes().replace(b'"version": 1', b'"version": 2'))
-    with pytest.raises(ValueError, match="readings of version 1 were expected, not {'version': 2"):
+    with pytest.raises(ValueError, match=r"readings of version 1 were expected, not \{'version': 2"):
         list(read_runs(path))
     with pytest.raises(ValueError, match="readings of version 1 were expected"):
         list(newest_first(path))

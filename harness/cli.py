@@ -1,0 +1,157 @@
+"""The command `harness`: which commands there are, and how each way of ending becomes an exit code and one message.
+
+A command's module is imported only when that command runs, so that `harness --help` costs no more than click itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.errors import ExitCode, Failure
+from harness.exit_codes import exit_code_lines
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# name: its module under harness.commands, and one line of help
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "Run scenarios and judge them."),
+    "up": ("up", "Start a scenario's topology and keep it, or run a command with it."),
+    "replay": ("replay", "Run again what a run directory holds, with the same draw and seed."),
+    "judge": ("judge", "Judge a run directory's evidence again, without a server."),
+    "list": ("list_scenarios", "List scenarios with their topologies and tags."),
+    "engines": ("engines", "List the server programs at hand."),
+    "schema": ("schema", "Print the JSON Schema of scenario files."),
+    "doctor": ("doctor", "Say what this machine can run, and why not."),
+    "clean": ("clean", "Remove what a killed run left on an external endpoint."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and help line, and imports one only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"harness.commands.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\nExit codes:\n{exit_code_lines()}\n")
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="replication-harness", prog_name="harness", message="%(prog)s %(version)s")
+def harness() -> None:
+    """Prove that a replica holds exactly what its primary acknowledged, in order, while faults disturb the link."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, cleaned up after like Ctrl-C."""
+
+
+def main() -> None:
+    """The entry point of the `harness` program."""
+    _stop_cleanly_on_signals()
+    code = run_command_line(sys.argv[1:])
+    _flush()
+    sys.exit(code)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code, after one message on standard error where there is one to give."""
+    try:
+        with harness.make_context("harness", list(arguments)) as context:
+            return int(harness.invoke(context) or 0)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.BAD_INPUT
+    except Failure as failure:
+        _say(str(failure))
+        return failure.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _drop_output()
+        return ExitCode.AS_EXPECTED
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is our mistake, and is told as one
+        _say(unexpected(error))
+        return ExitCode.HARNESS_FAILED
+
+
+def unexpected(error: Exception) -> str:
+    """The message for a mistake of ours; the traceback goes to a file, or into the message with HARNESS_DEBUG=1."""
+    import tempfile
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    summary = f"the harness itself failed: {type(error).__name__}: {error}"
+    if os.environ.get("HARNESS_DEBUG"):
+        return f"{summary}\n{text}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="harness-traceback-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(text)
+    except OSError as problem:
+        return f"{summary}\nThe traceback could not be saved ({problem}); HARNESS_DEBUG=1 shows it."
+    return f"{summary}\nThe traceback is in {file.name}; HARNESS_DEBUG=1 shows it instead."
+
+
+def _stop_cleanly_on_signals() -> None:
+    """The first signal stops the run, and everything is cleaned up; a second one must not break the cleaning off."""
+    import signal
+
+    asked = 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        if asked == 2:
+            os.write(2, b"harness: still stopping what was started; once more to give up\n")
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
+            signal.signal(getattr(signal, name), stop)
+
+
+def _say(message: str) -> None:
+    try:
+        print(f"harness: {message}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        _drop_output()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's own last flush can't fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -1,0 +1,50 @@
+"""Standard output carries the result and nothing else; a reader who has seen enough does not change how a run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+
+
+class Output:
+    """Writes to standard output until its reader is gone, then nowhere."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def line(self, text: str) -> None:
+        self.blocks((text.encode("utf-8", "backslashreplace") + b"\n",))
+
+    def json_line(self, value: Mapping[str, object]) -> None:
+        """One object in one line, at once, so that whoever reads along sees each scenario as it ends."""
+        self.line(json.dumps(value))
+
+    def blocks(self, blocks: Iterable[bytes]) -> None:
+        """Bytes as they come; stops asking for more when nobody reads them."""
+        if self.closed:
+            return
+        try:
+            sys.stdout.flush()
+            for block in blocks:
+                sys.stdout.buffer.write(block)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self.closed = True
+            drop_output()
+
+
+def aside(text: str) -> None:
+    """What is not the result goes to standard error."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        return  # nobody reads our remarks any more; the result is not touched by that
+
+
+def drop_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's own last flush can't fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
