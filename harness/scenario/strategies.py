@@ -1,0 +1,162 @@
+"""What Hypothesis draws for a scenario's property, such that one draw costs seconds at most.
+
+Pure: a draw is a value, and the scenario of a draw another one. The cost of a draw is estimated from above, from what
+the scenario's faults do to a batch shape: one command at a time over a link of 100 ms can't be many commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from harness.scenario.model import Batch, Expect, Fault, Property, Scenario, Shape, Workload
+from harness.scenario.moment import Moment
+from harness.topology import CLIENT, Link
+
+SECONDS_A_DRAW = 2.0
+MOST_EXPLICIT_SIZES = 8
+
+# What a command costs without any fault, generously: a loaded machine, and servers that replicate it.
+_SECONDS_A_TRIP = 0.0002
+_SECONDS_A_VALUE = 0.000_01
+_BYTES_A_VALUE = 48  # RPUSH key element, without the key
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One example: how many values, how they travel, and the faults with the times that were drawn for them."""
+
+    values: int
+    batch: Batch
+    faults: tuple[Fault, ...]
+
+
+def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> SearchStrategy[Draw]:
+    """Draws within the scenario's property (its defaults where it has none), each of at most that many seconds.
+
+    The bounds' lower end is always kept, even where it costs more.
+    """
+    return _draw(scenario, scenario.property or Property(), seconds_a_draw)
+
+
+def always(scenario: Scenario) -> tuple[Draw, ...]:
+    """The examples that no run may miss: nothing, and a single value, where the bounds allow them."""
+    drawn = scenario.property or Property()
+    batch = _batch(drawn.batch.shapes[0], drawn.batch.size.min)
+    counts = (count for count in (0, 1) if drawn.values.min <= count <= drawn.values.max)
+    return tuple(Draw(count, batch, scenario.faults) for count in counts)
+
+
+def apply(scenario: Scenario, draw: Draw, key: str) -> Scenario:
+    """The scenario of one draw: one workload under its own key, judged by ledger and anomalies alone."""
+    first = scenario.workloads()[0]
+    workload = first.model_copy(update={"key": key, "values": draw.values, "batch": draw.batch})
+    expect = Expect(
+        nodes=scenario.expect.nodes, anomalies=scenario.expect.anomalies, give_up_s=scenario.expect.give_up_s
+    )
+    faults = tuple(_on_key(fault, first, key) for fault in draw.faults)
+    changes = {"workload": workload, "preload": (), "faults": faults, "expect": expect, "property": None}
+    return scenario.model_copy(update=changes)
+
+
+def _on_key(fault: Fault, workload: Workload, key: str) -> Fault:
+    """A stray write to the workload's list goes to the draw's list instead."""
+    stray = fault.stray_write
+    if stray is None or (stray.key, stray.db) != (workload.key, workload.db):
+        return fault
+    return fault.model_copy(update={"stray_write": stray.model_copy(update={"key": key})})
+
+
+# -- drawing
+
+
+@st.composite
+def _draw(draw: DrawFn, scenario: Scenario, drawn: Property, seconds: float) -> Draw:
+    shape = draw(st.sampled_from(drawn.batch.shapes))
+    batch = draw(_batches(shape, drawn))
+    most = min(drawn.values.max, max(drawn.values.min, affordable(scenario, batch, seconds)))
+    values = draw(st.integers(drawn.values.min, most))
+    faults = tuple(draw(_timed(fault)) for fault in scenario.faults) if drawn.fault_timing else scenario.faults
+    return Draw(values, batch, faults)
+
+
+def _batches(shape: Shape, drawn: Property) -> SearchStrategy[Batch]:
+    if shape == "single":
+        return st.just(_batch(shape, 1))
+    size = st.integers(drawn.batch.size.min, drawn.batch.size.max)
+    plain = size.map(lambda elements: _batch(shape, elements))
+    if not drawn.batch.explicit_sizes:
+        return plain
+    explicit = st.lists(size, min_size=1, max_size=MOST_EXPLICIT_SIZES)
+    return plain | explicit.map(lambda sizes: Batch(shape=shape, sizes=tuple(sizes)))
+
+
+def _batch(shape: Shape, size: int) -> Batch:
+    return Batch(shape=shape, size=1 if shape == "single" else size)
+
+
+def _timed(fault: Fault) -> SearchStrategy[Fault]:
+    """The fault with another beginning, and another end where that is a share too; others keep what is written."""
+    if fault.at.percent is None:
+        return st.just(fault)
+    if fault.until is None or fault.until.percent is None:
+        last = 100 if fault.stray_write is not None else 99
+        return st.integers(0, last).map(lambda at: fault.model_copy(update={"at": Moment(percent=float(at))}))
+    return st.tuples(st.integers(0, 99), st.integers(1, 100)).map(_from_until(fault))
+
+
+def _from_until(fault: Fault) -> Callable[[tuple[int, int]], Fault]:
+    """at is the first number, until lies where the second one divides what is left of the values."""
+
+    def timed(drawn: tuple[int, int]) -> Fault:
+        at, share = drawn
+        until = at + max(1, (100 - at) * share // 100)
+        return fault.model_copy(update={"at": Moment(percent=float(at)), "until": Moment(percent=float(until))})
+
+    return timed
+
+
+# -- what a draw costs
+
+
+def affordable(scenario: Scenario, batch: Batch, seconds: float) -> int:
+    """How many values may be written in such batches within that time, estimated from below."""
+    batch_size = 1.0 if batch.shape == "single" else _mean_size(batch)
+    trip = _SECONDS_A_TRIP + _delay_a_trip(scenario)
+    a_value = trip / batch_size + _SECONDS_A_VALUE + _bytes_a_value(scenario) * _delay_a_byte(scenario)
+    return int(seconds / a_value + 1e-9)
+
+
+def _mean_size(batch: Batch) -> float:
+    return sum(batch.sizes) / len(batch.sizes) if batch.sizes else float(batch.size)
+
+
+def _delay_a_trip(scenario: Scenario) -> float:
+    """Seconds that latency on the writer's own way adds to a command and its answer, both directions counted."""
+    writers_way = str(Link(CLIENT, _primary(scenario)))
+    faults = [fault for fault in scenario.faults if fault.toxic == "latency" and fault.link == writers_way]
+    return sum(2 * ((fault.latency_ms or 0) + (fault.jitter_ms or 0)) / 1000 for fault in faults)
+
+
+def _delay_a_byte(scenario: Scenario) -> float:
+    """Seconds that a byte costs on links that let bytes through slowly, one after the other."""
+    return sum(_seconds_a_byte(fault) for fault in scenario.faults)
+
+
+def _seconds_a_byte(fault: Fault) -> float:
+    if fault.toxic == "bandwidth" and fault.kb_per_s:
+        return 1 / (fault.kb_per_s * 1000)
+    if fault.toxic == "slicer" and fault.average_bytes:
+        return (fault.delay_us or 0) / 1e6 / fault.average_bytes
+    return 0.0
+
+
+def _bytes_a_value(scenario: Scenario) -> int:
+    return _BYTES_A_VALUE + max(len(load.key.encode()) for load in scenario.workloads())
+
+
+def _primary(scenario: Scenario) -> str:
+    return next(name for name, node in scenario.topology.nodes.items() if not node.replica_of)
