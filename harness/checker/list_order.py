@@ -89,7 +89,8 @@ def _about_ledger(stream: Stream, order: ExpectedOrder) -> tuple[str, ...]:
     doubts = [f"{stream.name}: {doubt}" for doubt in order.doubts]
     if order.floating > MAX_FLOATING:
         doubts.append(
-            f"{stream.name}: {order.floating} connections broke and could not be fenced; one pass follows {MAX_FLOATING}"
+            f"{stream.name}: {order.floating} connections broke and could not be fenced, "
+            f"and one pass can follow {MAX_FLOATING}"
         )
     return tuple(doubts)
 
