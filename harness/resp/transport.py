@@ -59,6 +59,8 @@ class Transport:
         except BaseException:
             self.close()
             raise
+        self._readable = _poll_for(self._socket, select.POLLIN)
+        self._either = _poll_for(self._socket, select.POLLIN | select.POLLOUT)
 
     def close(self) -> None:
         self._socket.close()
@@ -86,11 +88,9 @@ class Transport:
 
     def wait(self, timeout_s: float, *, writing: bool = False) -> bool:
         """Until something can be read (or, where asked for, written); False after timeout_s."""
-        return self._poll(self._socket, timeout_s, select.POLLIN | (select.POLLOUT if writing else 0))
+        return self._poll(self._either if writing else self._readable, timeout_s)
 
-    def _poll(self, on: socket.socket, timeout_s: float, events: int) -> bool:
-        poll = select.poll()
-        poll.register(on, events)
+    def _poll(self, poll: select.poll, timeout_s: float) -> bool:
         end = time.monotonic() + timeout_s
         while not poll.poll(max(0.0, min(end - time.monotonic(), _SLICE_S)) * 1000):
             if self._interrupted():
@@ -126,7 +126,7 @@ class Transport:
         try:
             candidate.connect(address)  # type: ignore[arg-type]
         except BlockingIOError:
-            if not self._poll(candidate, self._deadline - time.monotonic(), select.POLLOUT):
+            if not self._poll(_poll_for(candidate, select.POLLOUT), self._deadline - time.monotonic()):
                 raise TimeoutError("it does not answer") from None
         if number := candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(number, os.strerror(number))
@@ -155,8 +155,14 @@ class Transport:
                 events = select.POLLIN
             except ssl.SSLWantWriteError:
                 events = select.POLLOUT
-            if not self._poll(encrypted, self._deadline - time.monotonic(), events):
+            if not self._poll(_poll_for(encrypted, events), self._deadline - time.monotonic()):
                 raise TimeoutError("the handshake was not answered")
+
+
+def _poll_for(on: socket.socket, events: int) -> select.poll:
+    poll = select.poll()
+    poll.register(on, events)
+    return poll
 
 
 def _reason(error: OSError) -> str:

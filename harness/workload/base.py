@@ -1,15 +1,19 @@
-"""What every workload's writer shares: how it meets the nemesis, and what it counts."""
+"""What every workload's writer shares: how it meets the nemesis, what it counts, where it writes and for how long."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from harness.endpoint.address import Endpoint
+from harness.history import Ledger
 
 
 class Marks(Protocol):
     """The points at which writers stop sending (without draining replies) while the nemesis changes something."""
 
     def wait_at(self, writer: int, sent: int) -> int:
-        """Block while a change at `sent` elements is under way; return how many elements may be sent before the next call.
+        """Block while a change at `sent` elements is under way; return how many may be sent before the next call.
 
         A writer rounds what is returned up to a command boundary. Called with sent 0 before the first command.
         """
@@ -23,12 +27,54 @@ class NoMarks:
 
 
 class Writer(Protocol):
-    """Writes one stream and keeps its ledger. `run` blocks until every element has an outcome or `stop` was called."""
+    """Writes one stream and keeps its ledger. `run` blocks until every element has an outcome or `stop` was called.
 
-    sent: int
-    bytes_sent: int
+    node: the name of the node that is written to; sent: elements; breaks: connections that broke;
+    last_acknowledged_at: monotonic seconds, 0.0 before the first acknowledgement.
+    """
+
+    @property
+    def node(self) -> str: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def sent(self) -> int: ...
+
+    @property
+    def bytes_sent(self) -> int: ...
+
+    @property
+    def breaks(self) -> int: ...
+
+    @property
+    def last_acknowledged_at(self) -> float: ...
 
     def run(self) -> None: ...
 
     def stop(self) -> None:
         """Make `run` return soon, from any thread."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a writer reaches its node. entry: where it writes, perhaps through a fault proxy; control: directly.
+
+    no_fence: why broken connections can't be fenced there, "" where they can. refusals_possible: something in the
+    scenario (maxmemory, ACL, …) can make the server refuse writes.
+    """
+
+    node: str
+    entry: Endpoint
+    control: Endpoint
+    no_fence: str = ""
+    refusals_possible: bool = False
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a writer waits. reply_s: for the next byte; reconnect_s: for a connection, and for a fence."""
+
+    reply_s: float = 30.0
+    reconnect_s: float = 60.0

@@ -1,0 +1,189 @@
+"""Writes a stream of elements over one connection after another, whatever the workload.
+
+It owns what all workloads share: the window of sends, the marks at which the nemesis works, and what happens when a
+connection breaks. Nothing is sent twice: after a break the next connection goes on with elements never sent before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from harness.errors import SetupError
+from harness.history import Broken, Ledger
+from harness.resp.connection import AccessRefused, CannotConnect, Connection, ConnectionLost, Interrupted
+from harness.resp.fence import Fence, Identity, fence, identify
+from harness.resp.pipeline import Pending, Pipeline
+from harness.workload.base import Marks, NoMarks, Patience, Route
+from harness.workload.outcomes import Commands, Outcomes
+
+_FIRST_ATTEMPT_S = 0.25
+_PAUSE_S = 0.005
+
+
+class Send(Pending, Protocol):
+    """Whole commands on their way, and how they end. elements: how many they hold."""
+
+    elements: int
+
+    def unanswered(self) -> Iterator[Commands]:
+        """The commands that no reply came to, in order."""
+
+
+class Source(Protocol):
+    """What is written. key: as it is on the server; window: sends in flight; outcomes: where they end."""
+
+    key: bytes
+    window: int
+    outcomes: Outcomes
+
+    @property
+    def finished(self) -> bool: ...
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether no batch is half sent: only then may the stream stop at a mark."""
+
+    def next_send(self, connection: int, allowed: int) -> tuple[bytes, Send]:
+        """The next bytes for this connection: at most `allowed` elements, rounded up to a whole command."""
+
+    def broke(self, connection: int, elements: int, fenced: bool) -> None:
+        """This connection ended with so many elements open."""
+
+
+class StreamWriter:
+    """workload.base.Writer for any Source. index: which of the run's writers this is, for its marks."""
+
+    def __init__(
+        self, source: Source, route: Route, marks: Marks | None = None, index: int = 0, patience: Patience | None = None
+    ) -> None:
+        self._source, self._route, self._index = source, route, index
+        self._marks = marks or NoMarks()
+        self._patience = patience or Patience()
+        self._allowed = 0
+        self._stop = threading.Event()
+        self._connection: Connection | None = None  # the last one; its bytes_sent goes on from the one before
+        self._acknowledged = 0
+        self.sent = self.breaks = self.connections = 0
+        self.first_sent_at = self.last_acknowledged_at = 0.0
+
+    @property
+    def node(self) -> str:
+        return self._route.node
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._source.outcomes.ledger
+
+    @property
+    def bytes_sent(self) -> int:
+        connection = self._connection
+        return 0 if connection is None else connection.bytes_sent
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        """SetupError where no connection comes about in time: what was never sent is then not in the ledger."""
+        try:
+            while not (self._source.finished or self._stop.is_set()):
+                self._write_over_one_connection()
+        except Interrupted:
+            return  # while it was connecting, with nothing open
+        finally:
+            self._source.outcomes.flush()
+
+    def _write_over_one_connection(self) -> None:
+        connection, identity = self._connect()
+        pipeline: Pipeline[Send] = Pipeline(connection, self._source.window)
+        with connection:
+            connection.bytes_sent += self.bytes_sent
+            self._connection = connection
+            self.connections += 1
+            try:
+                self._feed(connection, pipeline)
+                return
+            except ConnectionLost as error:
+                lost = error
+            still_open = pipeline.salvage()
+            self._note_acknowledgements()
+        self.breaks += not isinstance(lost, Interrupted)
+        if still_open:
+            self._record_break(still_open, identity, lost)
+
+    def _feed(self, connection: Connection, pipeline: Pipeline[Send]) -> None:
+        source, key = self._source, self._source.key.decode("utf-8", "surrogateescape")
+        while not source.finished:
+            if self._stop.is_set():
+                raise Interrupted("the writer was stopped")
+            if self._allowed <= 0 and source.at_boundary:
+                self._allowed = max(1, self._marks.wait_at(self._index, self.sent))
+            payload, send = source.next_send(self.connections, self._allowed)
+            connection.check_payload(payload, key)
+            self._allowed -= send.elements
+            self.sent += send.elements
+            self.first_sent_at = self.first_sent_at or time.monotonic()
+            pipeline.submit(payload, send)
+            self._note_acknowledgements()
+        pipeline.drain()
+        self._note_acknowledgements()
+
+    def _note_acknowledgements(self) -> None:
+        if self.ledger.acknowledged != self._acknowledged:
+            self._acknowledged = self.ledger.acknowledged
+            self.last_acknowledged_at = time.monotonic()
+
+    def _record_break(self, still_open: list[Send], identity: Identity, lost: ConnectionLost) -> None:
+        """First what is open, then the fence, then how it ended; only then may anything newer be sent."""
+        outcomes, elements = self._source.outcomes, 0
+        for send in still_open:
+            for commands in send.unanswered():
+                outcomes.undecided(self.connections, commands, None)
+                elements += commands.last - commands.first + 1
+        outcomes.flush()
+        ended = self._fence(identity, lost)
+        outcomes.add(
+            Broken(
+                connection=self.connections,
+                fenced=ended.fenced,
+                reason=str(lost) if ended.fenced else f"{lost}; not fenced: {ended.reason}",
+                refusals_possible=self._route.refusals_possible or self.connections in outcomes.refusing,
+            )
+        )
+        self._source.broke(self.connections, elements, ended.fenced)
+
+    def _fence(self, identity: Identity, lost: ConnectionLost) -> Fence:
+        if isinstance(lost, Interrupted):
+            return Fence(False, "nothing more is sent")
+        return fence(self._route.control, identity, self._patience.reconnect_s, self._stop.is_set)
+
+    def _connect(self) -> tuple[Connection, Identity]:
+        """Ask again and again, for a little longer each time that no answer comes."""
+        deadline, attempt_s = time.monotonic() + self._patience.reconnect_s, _FIRST_ATTEMPT_S
+        while True:
+            begun = time.monotonic()
+            try:
+                return self._attempt(max(_FIRST_ATTEMPT_S, min(attempt_s, deadline - begun)))
+            except (AccessRefused, Interrupted):
+                raise
+            except (CannotConnect, ConnectionLost) as error:
+                if time.monotonic() >= deadline:
+                    within = f"within {self._patience.reconnect_s:g} s"
+                    raise SetupError(f"the writer found no connection to {self.node} {within}: {error}") from error
+            if time.monotonic() - begun >= attempt_s:
+                attempt_s = min(2 * attempt_s, self._patience.reply_s)
+            if self._stop.wait(_PAUSE_S):
+                raise Interrupted("the writer was stopped")
+
+    def _attempt(self, timeout_s: float) -> tuple[Connection, Identity]:
+        connection = Connection(self._route.entry, timeout_s=timeout_s, interrupted=self._stop.is_set)
+        try:
+            missing = self._route.no_fence
+            identity = Identity(missing=missing) if missing else identify(connection)
+        except BaseException:
+            connection.close()
+            raise
+        connection.timeout_s = self._patience.reply_s
+        return connection, identity
