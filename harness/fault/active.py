@@ -40,7 +40,10 @@ class Watch(Protocol):
         """A replication link: its primary's offset. A client link: bytes of our own clients over it."""
 
     def link_up(self, link: Link) -> bool:
-        """A replication link: what the replica says. A client link: whether our client's connection holds."""
+        """A replication link: what the replica says. A client link: whether a new connection gets through."""
+
+    def breaks(self, link: Link) -> int:
+        """How often a connection of our own clients over this link has broken so far; 0 for replication links."""
 
     def sync_bytes(self, link: Link) -> int:
         """RDB bytes that the replica has received of a full sync under way; 0 where none is."""
@@ -64,6 +67,7 @@ class ActiveFault:
         self._toxic_name: str | None = None
         self._before = self._after = (0, 0)
         self._rdb_bytes = 0
+        self._breaks_before = 0
         self._finished_syncs = 0
         self._cut_inside = False
         self._error = ""
@@ -76,7 +80,8 @@ class ActiveFault:
         """Disturb; what the proxy or the node refuses is kept as the reason why nothing was met."""
         self.applied_s = self._clock()
         self._before = self._measure()
-        self.look()
+        self._breaks_before = self._watch.breaks(self.what.link) if self.what.link else 0
+        self._look_for_sync()
         try:
             self._disturb()
         except Failure as error:
@@ -100,17 +105,19 @@ class ActiveFault:
 
     def look(self) -> None:
         """Called again and again while active: note what would be over by the time of healing."""
-        link = self.what.link
-        if link is None or link.is_client:
-            return
-        if self.what.at.event == "full_sync":
-            self._rdb_bytes = max(self._rdb_bytes, self._watch.sync_bytes(link))
-        if self.what.severs and self.applied_s is not None:
+        self._look_for_sync()
+        if self.what.severs:
             self._look_down()
+
+    def _look_for_sync(self) -> None:
+        if self.what.at.event == "full_sync" and self.what.link is not None:
+            self._rdb_bytes = max(self._rdb_bytes, self._watch.sync_bytes(self.what.link))
 
     def _look_down(self) -> bool:
         assert self.what.link is not None
-        self.seen_down = self.seen_down or not self._watch.link_up(self.what.link)
+        if not self.seen_down:
+            broke = self._watch.breaks(self.what.link) > self._breaks_before
+            self.seen_down = broke or not self._watch.link_up(self.what.link)
         return self.seen_down
 
     def heal(self, *, still_cut: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from harness.endpoint.address import Endpoint
 from harness.topology import Link, Topology
 
-Capability = str  # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts"
+Capability = str  # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts", "exclusive" (nobody else uses it)
 
 
 class ProxiedLink(Protocol):
@@ -61,6 +61,9 @@ class Deployment(Protocol):
 
     def entry(self, node: str) -> Endpoint:
         """Where our writer connects to: the proxy of client->node where there is one, else `endpoint`."""
+
+    def no_fence(self, node: str) -> str:
+        """Why a broken connection to this node can't be fenced (killed by its id, directly); "" where it can."""
 
     def facts(self, node: str) -> NodeFacts: ...
 

@@ -16,9 +16,9 @@ from harness.endpoint.address import Endpoint
 from harness.endpoint.allowed import Scope
 from harness.errors import HarnessError, UsageError
 from harness.runtime.base import Capability, LinkOpener, NodeFacts, ProxiedLink
-from harness.runtime.proof import Proof, check_distinct
 from harness.runtime.identity import Identity, identify, open_endpoint, product
 from harness.runtime.own_keys import KeyNaming, OwnKeys
+from harness.runtime.proof import Proof, check_distinct
 from harness.topology import Link, Role, Topology
 
 NAME = "external"
@@ -124,6 +124,9 @@ class ExternalDeployment:
         identity = self._identity(node)
         plain = self.topology.nodes[node].profile == "oss" and not identity.enterprise
         return plain and identity.client_id and identity.run_id is not None
+
+    def no_fence(self, node: str) -> str:
+        return "" if self.can_fence(node) else "this endpoint does not tell which connection is whose"
 
     def log(self, node: str) -> str:
         return ""

@@ -28,7 +28,7 @@ from harness.runtime.server_config import USUAL_HZ, Credentials, ServerPlan, cha
 from harness.topology import Link, Node, Topology
 
 CAPABILITIES: frozenset[Capability] = frozenset(
-    {"pause", "kill", "restart", "custom_port", "link_faults", "sync_counts"}
+    {"pause", "kill", "restart", "custom_port", "link_faults", "sync_counts", "exclusive"}
 )
 Ports = Literal["written", "any"]
 _CHANNEL_RULES_SINCE = (6, 2)
@@ -137,6 +137,9 @@ class LocalDeployment:
     def entry(self, node: str) -> Endpoint:
         proxy = self._proxied.get(Link("client", node))
         return self.endpoint(node).with_address(*proxy.listen) if proxy else self.endpoint(node)
+
+    def no_fence(self, node: str) -> str:
+        return ""
 
     def facts(self, node: str) -> NodeFacts:
         started = self._nodes[node]

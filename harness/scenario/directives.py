@@ -38,6 +38,8 @@ OWNED: Mapping[str, str] = {
     "supervised": _PROCESS,
     "cluster-enabled": "clusters are not a kind of topology yet",
 }
+# With these a scenario makes a server refuse writes, so that the commands of a broken connection may have failed.
+REFUSING_WRITES = frozenset({"maxmemory", "min-replicas-to-write", "min-slaves-to-write"})
 _NEVER_RENAMED = {
     "select": "a replica without SELECT writes other databases' keys into database 0",
     "replconf": "a link without REPLCONF acknowledges nothing",

@@ -1,0 +1,97 @@
+"""Waits until every judged node has processed what its root primary held after the last write and the last heal.
+
+Measured, never slept for, and never "until it looks right", which would hide damage that heals. Offsets decide where
+they mean something; where an endpoint hides them, a canary written after the last value does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from harness.checker.evidence import Convergence, Target
+from harness.checker.offsets import reached
+from harness.endpoint.view import ListKey, NodeView, Sample
+from harness.runtime.readiness import WaitedTooLongError, wait_until
+
+GIVE_UP_S = 60.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long is waited. since: time.monotonic() of the later of last acknowledgement and last heal.
+
+    hopeless: asked now and then for the reason why a node can never get there, None while it can.
+    """
+
+    since: float
+    give_up_s: float = GIVE_UP_S
+    hopeless: Callable[[str], str | None] = lambda node: None
+
+
+def give_up_after(converges_within_s: float | None, give_up_s: float | None) -> float:
+    """Seconds until waiting is given up: as written, never less than three times what the scenario expects."""
+    return max(give_up_s or GIVE_UP_S, 3 * (converges_within_s or 0.0))
+
+
+def digits_up_to(last: int) -> int:
+    """Decimal digits that the numbers 1..last have together: what they add to an offset at the very least."""
+    total, width, low = 0, 1, 1
+    while low <= last:
+        total += width * (min(last, low * 10 - 1) - low + 1)
+        width, low = width + 1, low * 10
+    return total
+
+
+def take_target(root: NodeView, streams: Mapping[str, ListKey], before: Sample, acknowledged: int) -> Target:
+    """Ask the root primary, in one transaction, what it holds. before: its state when writing began."""
+    sample = root.sample(tuple(streams.values()))
+    lengths = {name: length or 0 for name, length in zip(streams, sample.lengths, strict=True)}
+    grown = sample.replication.offset - before.replication.offset
+    moved_on = sample.replication.replication_id != before.replication.replication_id
+    return Target(
+        replication_id=sample.replication.replication_id,
+        offset=sample.replication.offset,
+        lengths=lengths,
+        offset_counts=moved_on or grown >= digits_up_to(acknowledged),
+    )
+
+
+def await_offsets(
+    nodes: Mapping[str, NodeView], ask_target: Callable[[], Target], patience: Patience
+) -> tuple[Target, tuple[Convergence, ...]]:
+    """Wait for every node. The target is asked again, and all nodes are waited for anew, if its replication id changes."""
+    target = ask_target()
+    while True:
+        convergences = tuple(_await_offset(node, view, target, patience) for node, view in nodes.items())
+        again = ask_target()
+        if again.replication_id == target.replication_id:
+            return target, convergences
+        target = again
+
+
+def _await_offset(node: str, view: NodeView, target: Target, patience: Patience) -> Convergence:
+    seen: list[str] = [""]
+    asked = [time.monotonic()]
+
+    def probe() -> bool:
+        info = view.replication()
+        link = {True: "up", False: "down", None: "none"}[info.link_up]
+        seen[0] = f"offset {info.processed_offset} of {target.offset}, link {link}"
+        if reached(target, info):
+            return True
+        if not info.link_up and time.monotonic() - asked[0] > 1.0:
+            asked[0] = time.monotonic()
+            if reason := patience.hopeless(node):
+                raise WaitedTooLongError(f"{node} to converge", 0.0, f"{seen[0]}: {reason}")
+        return False
+
+    left = patience.since + patience.give_up_s - time.monotonic()
+    try:
+        wait_until(probe, deadline_s=max(left, 0.0), what=f"{node} to converge", describe=lambda: seen[0])
+    except WaitedTooLongError as error:
+        return Convergence(node, False, None, error.last_seen)
+    return Convergence(node, True, max(0.0, time.monotonic() - patience.since), seen[0])
+
+

@@ -1,0 +1,109 @@
+"""One node, looked at: its replication state, the lengths of our lists, its other keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from harness.endpoint.address import Endpoint
+from harness.errors import HarnessError, SetupError
+from harness.replication import ReplicationInfo
+from harness.resp.connection import Connection
+from harness.resp.replication_info import parse_replication, sync_bytes
+from harness.resp.replies import ErrorReply, Reply
+
+_DATABASE = re.compile(r"^db(\d+):keys=(\d+)", re.MULTILINE)
+ListKey = tuple[int, bytes]  # database number, key
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a node showed in one transaction. lengths: by the order of the keys asked for, None where a key is no list."""
+
+    replication: ReplicationInfo
+    lengths: tuple[int | None, ...]
+    sync_bytes: int
+
+
+class NodeView:
+    """A connection of its own to one node, opened when first needed; not for two threads at once."""
+
+    def __init__(self, endpoint: Endpoint, *, timeout_s: float = 10.0) -> None:
+        self._endpoint, self._timeout_s = endpoint, timeout_s
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            self._connection = Connection(self._endpoint, timeout_s=self._timeout_s)
+        return self._connection
+
+    def info(self, section: str) -> str:
+        """A section of INFO, as text."""
+        reply = self._ask("INFO", section)
+        if not isinstance(reply, bytes):
+            raise HarnessError(f"{self._endpoint.address} answered INFO with {reply!r}")
+        return reply.decode("utf-8", "replace")
+
+    def replication(self) -> ReplicationInfo:
+        return parse_replication(self.info("replication"))
+
+    def sample(self, keys: Sequence[ListKey] = ()) -> Sample:
+        """Replication state and list lengths as of one moment: one MULTI."""
+        commands: list[tuple[str | bytes, ...]] = [("MULTI",)]
+        for db, key in keys:
+            commands += [("SELECT", str(db)), ("LLEN", key)]
+        commands += [("INFO", "replication"), ("EXEC",)]
+        connection = self.connection
+        connection.send(b"".join(connection.pack(*words) for words in commands))
+        reply = [self._checked(connection.take_reply()) for _ in commands][-1]
+        if not isinstance(reply, list):
+            raise HarnessError(f"{self._endpoint.address} answered EXEC with {reply!r}")
+        *lengths, info = reply
+        text = bytes(info).decode("utf-8", "replace")
+        known = tuple(length if isinstance(length, int) else None for length in lengths[1::2])
+        return Sample(parse_replication(text), known, sync_bytes(text))
+
+    def key_counts(self) -> dict[int, int]:
+        """Number of keys by database, for those that hold any."""
+        return {int(db): int(keys) for db, keys in _DATABASE.findall(self.info("keyspace"))}
+
+    def keys(self, db: int) -> Iterator[bytes]:
+        """Every key of a database (some perhaps twice), by SCAN."""
+        self._ask("SELECT", str(db))
+        cursor: object = b"0"
+        while True:
+            reply = self._ask("SCAN", cursor if isinstance(cursor, bytes) else b"0", "COUNT", "1000")
+            if not isinstance(reply, list) or len(reply) != 2:
+                raise HarnessError(f"{self._endpoint.address} answered SCAN with {reply!r}")
+            cursor, keys = reply
+            yield from keys
+            if cursor == b"0":
+                return
+
+    def remove(self, key: ListKey) -> None:
+        """UNLINK a key of ours."""
+        self._ask("SELECT", str(key[0]))
+        self._ask("UNLINK", key[1])
+
+    def _ask(self, *words: str | bytes) -> Reply:
+        return self._checked(self.connection.command(*words))
+
+    def _checked(self, reply: Reply) -> Reply:
+        if isinstance(reply, ErrorReply):
+            raise SetupError(f"{self._endpoint.address} answered with an error: {reply}")
+        return reply

@@ -1,0 +1,164 @@
+"""What a written run observes on its stage: preload, attach, one cycle with lag sampling, then what the nodes say of it.
+
+Evidence only; nothing is judged here, and what could not be measured is said instead of left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from harness.checker.evidence import Evidence, OtherKey, SyncCounts
+from harness.checker.resync import count_syncs
+from harness.convergence import give_up_after
+from harness.cycle import Cycle, Laps, make_writers, read_all, run_cycle, write_all
+from harness.endpoint.view import NodeView
+from harness.lag import LagSampler
+from harness.place import DirectoryPlace
+from harness.plan import StreamPlan
+from harness.report.lag_file import LagWriter
+from harness.report.store import RunDirectory
+from harness.runtime.base import Deployment
+from harness.scenario.directives import REFUSING_WRITES
+from harness.scenario.model import Scenario
+from harness.stage import Stage
+from harness.topology import Topology
+from harness.workload.base import NoMarks
+
+MAX_OTHER_KEYS = 100
+
+
+def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Laps) -> Evidence:
+    """The whole run on an open stage; its ledgers, readings, lag samples, INFO and logs go into the run directory."""
+    deployment = stage.deployment
+    cycle = cycle_of(stage, scenario, directory)
+    preload_doubts = write_all(make_writers(cycle, stage.preload, NoMarks()))
+    deployment.attach()
+    save_info(deployment, directory, "before")
+    at_readiness = _syncs(deployment)
+    laps.end("start")
+
+    with _sampling(stage, directory) as sampler:
+        observed = run_cycle(cycle, laps, also_read=stage.preload)
+    save_info(deployment, directory, "after")
+    save_logs(deployment, directory)
+    counted = "sync_counts" in deployment.capabilities
+    return Evidence(
+        nodes=tuple(cycle.nodes),
+        streams=observed.streams,
+        readings=observed.readings,
+        targets=observed.targets,
+        convergences=observed.convergences,
+        faults=observed.faults,
+        syncs=_since(at_readiness, _syncs(deployment)) if counted else None,
+        initial_syncs={link: _first(counts) for link, counts in at_readiness.items()} if counted else {},
+        max_lag_ms=sampler.max_lag_ms,
+        shrinks=sampler.shrinks,
+        other_keys=other_keys(deployment, cycle.nodes, [*stage.preload, *stage.workload]),
+        doubts=(*preload_doubts, *observed.doubts, *([sampler.failure] if sampler.failure else [])),
+        not_applied=stage.not_applied,
+        notes=tuple(note for node in deployment.topology.nodes for note in deployment.facts(node).notes),
+    )
+
+
+def cycle_of(stage: Stage, scenario: Scenario, directory: RunDirectory) -> Cycle:
+    """The cycle that the scenario describes, its evidence in the run directory."""
+    expect = scenario.expect
+    return Cycle(
+        deployment=stage.deployment,
+        plans=stage.workload,
+        faults=stage.faults,
+        nodes=judged_nodes(scenario, stage.deployment.topology),
+        place=DirectoryPlace(directory),
+        give_up_s=give_up_after(expect.converges_within_s, expect.give_up_s),
+        refusals_possible=can_refuse(scenario),
+    )
+
+
+def judged_nodes(scenario: Scenario, topology: Topology) -> tuple[str, ...]:
+    """Every replica, unless the scenario narrows it; a lone primary judges itself."""
+    replicas = tuple(node.name for node in topology.replicas)
+    return scenario.expect.nodes or replicas or tuple(topology.nodes)
+
+
+def can_refuse(scenario: Scenario) -> bool:
+    """Whether a server of this scenario is set up so that it may refuse writes."""
+    return any(name.lower() in REFUSING_WRITES for node in scenario.topology.nodes.values() for name in node.config)
+
+
+def read_primary_too(stage: Stage, scenario: Scenario, evidence: Evidence, directory: RunDirectory) -> Evidence:
+    """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well"."""
+    plans = [*stage.preload, *stage.workload]
+    return replace(evidence, primary=read_all(stage.deployment, [stage.primary], plans, DirectoryPlace(directory)))
+
+
+@contextmanager
+def _sampling(stage: Stage, directory: RunDirectory) -> Iterator[LagSampler]:
+    """Lag sampling while the run lasts, its curve on disk."""
+    deployment = stage.deployment
+    replicas = {node.name: deployment.control(node.name) for node in deployment.topology.replicas}
+    streams = {plan.name: plan.list_key for plan in (*stage.preload, *stage.workload)}
+    with (
+        LagWriter(directory.lag) as curve,
+        LagSampler(deployment.control(stage.primary), replicas, streams, curve.add) as sampler,
+    ):
+        yield sampler
+
+
+def _syncs(deployment: Deployment) -> dict[str, SyncCounts]:
+    return {str(link): count_syncs(deployment.log(link.target)) for link in deployment.topology.replication_links}
+
+
+def _since(before: Mapping[str, SyncCounts], after: Mapping[str, SyncCounts]) -> dict[str, SyncCounts]:
+    return {
+        link: SyncCounts(
+            counts.full_started - before[link].full_started,
+            counts.full_finished - before[link].full_finished,
+            counts.partial - before[link].partial,
+        )
+        for link, counts in after.items()
+    }
+
+
+def _first(counts: SyncCounts) -> str:
+    return "full" if counts.full_finished else "partial"
+
+
+def save_info(deployment: Deployment, directory: RunDirectory, when: str) -> None:
+    """INFO of every node."""
+    for node in deployment.topology.nodes:
+        with NodeView(deployment.control(node)) as view:
+            directory.save_info(node, when, view.info("all"))
+
+
+def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
+    """The log of every node that has one."""
+    for node in deployment.topology.nodes:
+        if log := deployment.log(node):
+            directory.save_log(node, log)
+
+
+def other_keys(deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan]) -> tuple[OtherKey, ...]:
+    """Keys in any database of these nodes that are none of ours, at most MAX_OTHER_KEYS a node; only of our own servers."""
+    if "exclusive" not in deployment.capabilities:
+        return ()
+    ours: dict[int, set[bytes]] = {}
+    for plan in plans:
+        ours.setdefault(plan.db, set()).add(plan.key)
+    found: list[OtherKey] = []
+    for node in nodes:
+        with NodeView(deployment.control(node)) as view:
+            found += (OtherKey(node, db, key.decode("utf-8", "backslashreplace")) for db, key in _strays(view, ours))
+    return tuple(found)
+
+
+def _strays(view: NodeView, ours: Mapping[int, set[bytes]]) -> list[tuple[int, bytes]]:
+    strays: dict[tuple[int, bytes], None] = {}
+    for db in view.key_counts():
+        for key in view.keys(db):
+            if key not in ours.get(db, ()):
+                strays[db, key] = None
+            if len(strays) >= MAX_OTHER_KEYS:
+                return list(strays)
+    return list(strays)

@@ -1,0 +1,269 @@
+"""The property of a scenario: Hypothesis draws sizes, batch shapes and fault timing, each written on a warm deployment.
+
+Every draw has a key of its own and is judged by ledger and anomalies alone. A draw that fails is shrunk; the smallest
+failing one decides the verdict, its evidence is kept, and a scenario file that shows it is written beside it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
+
+from harness.checker.evidence import Evidence, FaultRecord
+from harness.checker.judge import judge
+from harness.checker.verdict import Kind, Outcome, Verdict
+from harness.convergence import GIVE_UP_S
+from harness.cycle import Cycle, make_writers, run_cycle, write_all
+from harness.endpoint.view import NodeView
+from harness.errors import ExitCode
+from harness.observation import can_refuse, judged_nodes, other_keys
+from harness.options import Options
+from harness.place import MemoryPlace
+from harness.plan import StreamPlan, plan_streams
+from harness.report.facts import Draws, RunFacts
+from harness.report.store import RunDirectory
+from harness.runner import Clock, Progress, Result, conclude, passwords, run_facts
+from harness.scenario.loader import LoadedScenario
+from harness.scenario.model import Expect, Property, Scenario
+from harness.scenario.strategies import Draw, always, apply, as_yaml, draws
+from harness.stage import Stage, open_stage
+from harness.workload.base import NoMarks
+
+SHRINK_WITHIN_S = 30.0  # after the first failure; then draws are answered from memory
+JUDGED_BY_LEDGER_ALONE = Expect()
+
+
+class FailedDraw(Exception):  # noqa: N818 - one subclass a kind, so that shrinking does not slip from one to another
+    """A draw broke a guarantee."""
+
+
+_BY_KIND: dict[Kind, type[FailedDraw]] = {kind: type(f"FailedDraw_{kind}", (FailedDraw,), {}) for kind in Kind}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One draw as it went."""
+
+    draw: Draw
+    evidence: Evidence
+    verdict: Verdict
+
+
+@dataclass
+class Tally:
+    """The draws so far. failed: the verdict of each that failed; smallest: the last that failed, so far."""
+
+    examples: int = 0
+    valid: int = 0
+    failed: dict[Draw, Verdict] = field(default_factory=dict)
+    unknown: list[Drawn] = field(default_factory=list)
+    smallest: Drawn | None = None
+    last: Drawn | None = None
+    first_failure: float | None = None
+    faults: dict[int, FaultRecord] = field(default_factory=dict)
+
+
+class _NoLaps:
+    """Draws are not timed step by step."""
+
+    def begin(self, step: str) -> None:
+        """Nothing."""
+
+    def end(self, step: str) -> None:
+        """Nothing."""
+
+
+def run_property(loaded: LoadedScenario, options: Options, progress: Progress) -> Result:
+    """Draw, judge each draw, shrink what fails, and report on the whole."""
+    chosen = options.seed if options.seed is not None else secrets.randbelow(1 << 32)
+    options = replace(options, seed=chosen)
+    run_id = options.new_run_id()
+    clock = Clock(progress)
+    directory = RunDirectory.create(options.run_directories(), loaded.name, run_id, passwords(loaded))
+    try:
+        with Drawing(loaded, options, run_id) as drawing:
+            clock.end("start")
+            clock.begin("draw")
+            draw_all(loaded.scenario, drawing, options, progress)
+            intermittent = drawing.repeat_smallest()
+            clock.end("draw")
+            facts = replace(run_facts(drawing.stage, run_id, options, directory), part="property")
+    except BaseException:
+        directory.discard()
+        raise
+    facts = replace(facts, seconds=clock.seconds, draws=_draws(drawing.tally, intermittent))
+    return _conclude(loaded, drawing.tally, facts, directory, options)
+
+
+def draw_all(scenario: Scenario, drawing: Drawing, options: Options, progress: Progress) -> None:
+    """Let Hypothesis draw until it is satisfied or a smallest failing draw is found."""
+    examples = options.examples or (scenario.property or Property()).examples
+
+    def check(draw: Draw) -> None:
+        drawing.check(draw)
+        progress.advance(drawing.tally.examples, examples)
+
+    test = given(draws(scenario))(check)
+    for fixed in always(scenario):
+        test = example(fixed)(test)
+    test = settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+    )(seed(options.seed)(test))
+    try:
+        test()
+    except FailedDraw:
+        return  # the tally holds it
+    except BaseException:
+        if drawing.broken is not None:
+            raise drawing.broken from None
+        raise
+
+
+class Drawing:
+    """A warm deployment on which draws are made; made anew after a draw that failed, whose leftovers could mislead."""
+
+    def __init__(self, loaded: LoadedScenario, options: Options, run_id: str) -> None:
+        self._loaded, self._options, self._run_id = loaded, options, run_id
+        self._opened = ExitStack()
+        self._stage: Stage | None = None
+        self.tally = Tally()
+        self.broken: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    @property
+    def stage(self) -> Stage:
+        if self._stage is None:
+            self._open()
+        assert self._stage is not None
+        return self._stage
+
+    def check(self, draw: Draw) -> None:
+        """Make one draw; raises a FailedDraw where a guarantee is broken. What is no verdict ends the drawing."""
+        if self.broken is not None:
+            raise self.broken
+        tally = self.tally
+        verdict = tally.failed.get(draw)
+        if verdict is None and not self._time_is_up():
+            try:
+                verdict = self._judged(draw)
+            except Exception as error:
+                self.broken = error
+                raise
+        if verdict is not None and verdict.anomalies:
+            raise _BY_KIND[verdict.anomalies[0].kind](str(draw))
+
+    def repeat_smallest(self) -> bool:
+        """Make the smallest failing draw once more; whether it went well this time (it stays a failure)."""
+        if self.tally.smallest is None:
+            return False
+        return not self._make(self.tally.smallest.draw).verdict.anomalies
+
+    def _time_is_up(self) -> bool:
+        first = self.tally.first_failure
+        return first is not None and time.monotonic() - first > SHRINK_WITHIN_S
+
+    def _judged(self, draw: Draw) -> Verdict:
+        made, tally = self._make(draw), self.tally
+        tally.examples += 1
+        tally.last = made
+        if made.verdict.anomalies:
+            tally.failed[draw] = made.verdict
+            tally.smallest = made
+            tally.first_failure = tally.first_failure or time.monotonic()
+            self._close()
+        elif made.verdict.outcome is Outcome.UNKNOWN:
+            tally.unknown.append(made)
+        else:
+            tally.valid += 1
+        return made.verdict
+
+    def _make(self, draw: Draw) -> Drawn:
+        scenario = apply(self._loaded.scenario, draw, self._key())
+        stage, place = self.stage, MemoryPlace()
+        plans = plan_streams("workload", scenario.workloads())
+        nodes = judged_nodes(scenario, stage.deployment.topology)
+        cycle = Cycle(stage.deployment, plans, scenario.faults, nodes, place, GIVE_UP_S, can_refuse(scenario))
+        observed = run_cycle(cycle, _NoLaps())
+        for index, fault in enumerate(observed.faults):
+            if fault.met or index not in self.tally.faults:
+                self.tally.faults[index] = fault
+        evidence = Evidence(
+            nodes=nodes,
+            streams=observed.streams,
+            readings=observed.readings,
+            targets=observed.targets,
+            convergences=observed.convergences,
+            other_keys=other_keys(stage.deployment, nodes, [*stage.preload, *plans]),
+            doubts=observed.doubts,
+        )
+        self._remove(plans)
+        return Drawn(draw, evidence, judge(evidence, JUDGED_BY_LEDGER_ALONE))
+
+    def _key(self) -> str:
+        return f"{self._loaded.scenario.workloads()[0].key}:draw:{self.tally.examples + 1}"
+
+    def _remove(self, plans: tuple[StreamPlan, ...]) -> None:
+        with NodeView(self.stage.deployment.control(self.stage.primary)) as view:
+            for plan in plans:
+                view.remove(plan.list_key)
+
+    def _open(self) -> None:
+        stage = self._opened.enter_context(open_stage(self._loaded, self._options, self._run_id))
+        cycle = Cycle(stage.deployment, stage.preload, (), (), MemoryPlace(), GIVE_UP_S)
+        write_all(make_writers(cycle, stage.preload, NoMarks()))
+        stage.deployment.attach()
+        self._stage = stage
+
+    def _close(self) -> None:
+        self._stage = None
+        self._opened.close()
+
+
+def _draws(tally: Tally, intermittent: bool) -> Draws:
+    return Draws(
+        examples=tally.examples,
+        valid=tally.valid,
+        invalid=len(tally.failed),
+        unknown=len(tally.unknown),
+        smallest=str(tally.smallest.draw) if tally.smallest else None,
+        intermittent=intermittent,
+    )
+
+
+def _conclude(
+    loaded: LoadedScenario, tally: Tally, facts: RunFacts, directory: RunDirectory, options: Options
+) -> Result:
+    """Any invalid draw makes the whole invalid, else any unknown one unknown; a fault must have met one draw at least."""
+    decisive = tally.smallest or (tally.unknown[0] if tally.unknown else tally.last)
+    if decisive is None:
+        raise RuntimeError("Hypothesis made no draw")
+    never_met = tuple(fault for fault in tally.faults.values() if not fault.met)
+    evidence = replace(decisive.evidence, faults=tuple(tally.faults.values()))
+    verdict = decisive.verdict
+    if verdict.outcome is not Outcome.INVALID and never_met:
+        doubts = tuple(f"{fault.fault} on {fault.link} met nothing in any draw: {fault.why_not}" for fault in never_met)
+        verdict = replace(verdict, outcome=Outcome.UNKNOWN, as_expected=False, doubts=(*verdict.doubts, *doubts))
+    if tally.smallest is not None:
+        smallest = apply(loaded.scenario, tally.smallest.draw, loaded.scenario.workloads()[0].key)
+        directory.reproduce.write_text(as_yaml(replace(loaded, scenario=smallest).stored()), encoding="utf-8")
+    if verdict.exit_code is ExitCode.AS_EXPECTED:
+        verdict = replace(verdict, notes=(*verdict.notes, f"{tally.valid} of {tally.examples} draws are valid"))
+    return conclude(loaded, evidence, verdict, facts, directory, options)

@@ -1,0 +1,128 @@
+"""What a run stands on: an owner for all it starts, a fault proxy if links are disturbed, and the deployment.
+
+Everything is closed in the reverse order, on success, failure and Ctrl-C; on SIGKILL the owner's watchdog does it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.endpoint.address import Endpoint, read_endpoints
+from harness.endpoint.profile import profile
+from harness.engine.binaries import Engine, choose
+from harness.errors import UsageError
+from harness.fault.schedule import disturbances, proxied_links
+from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
+from harness.options import Options
+from harness.plan import StreamPlan, plan_streams
+from harness.runtime.base import Deployment
+from harness.runtime.external import ExternalDeployment, ExternalRuntime, endpoints_from_environment
+from harness.runtime.local import LocalRuntime, Ports
+from harness.runtime.own_keys import KeyNaming
+from harness.runtime.owner import Owner
+from harness.scenario.loader import LoadedScenario
+from harness.scenario.model import Fault, Workload
+from harness.topology import Node
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An open deployment, its nodes answering; replicas do not follow yet (`deployment.attach`).
+
+    faults: those that this runtime can apply; not_applied: the others, in words.
+    """
+
+    deployment: Deployment
+    proxy: FaultProxy | None
+    preload: tuple[StreamPlan, ...]
+    workload: tuple[StreamPlan, ...]
+    faults: tuple[Fault, ...]
+    not_applied: tuple[str, ...]
+
+    @property
+    def primary(self) -> str:
+        """The node that is written to."""
+        return self.deployment.topology.primaries[0].name
+
+    @property
+    def external(self) -> ExternalDeployment | None:
+        """The deployment where somebody else runs the servers."""
+        return self.deployment if isinstance(self.deployment, ExternalDeployment) else None
+
+    def product(self, node: str) -> str:
+        """The product behind a node's endpoint, as reports name it: "oss", "simulated redis-enterprise", …"""
+        if self.external is not None:
+            return self.external.product(node)
+        return profile(self.deployment.topology.nodes[node].profile).label
+
+
+@contextmanager
+def open_stage(loaded: LoadedScenario, options: Options, run_id: str) -> Iterator[Stage]:
+    """Start what the scenario needs; SetupError where the machine lacks it, and then nothing is left."""
+    with ExitStack() as stack:
+        if options.runtime_name() == "external":
+            yield _external_stage(loaded, options, run_id, stack)
+        else:
+            yield _local_stage(loaded, options, stack)
+
+
+def _local_stage(loaded: LoadedScenario, options: Options, stack: ExitStack) -> Stage:
+    scenario = loaded.scenario
+    owner = stack.enter_context(Owner())
+    runtime = LocalRuntime(engine_chooser(options), _ports(options), owner)
+    links = proxied_links(scenario.faults, loaded.topology)
+    proxy = stack.enter_context(open_fault_proxy(options.fault_proxy, owner=owner.register)) if links else None
+    deployment = stack.enter_context(runtime.deploy(loaded.topology, links, proxy))
+    preload = plan_streams("preload", scenario.preload)
+    return Stage(deployment, proxy, preload, plan_streams("workload", scenario.workloads()), scenario.faults, ())
+
+
+def _external_stage(loaded: LoadedScenario, options: Options, run_id: str, stack: ExitStack) -> Stage:
+    scenario, topology = loaded.scenario, loaded.topology
+    naming = KeyNaming(run_id, exact=options.exact_keys, keep=options.keep)
+    deployment = stack.enter_context(ExternalRuntime(_endpoints(loaded, options), naming).deploy(topology))
+    primary = topology.primaries[0].name
+
+    def claim(workload: Workload) -> Workload:
+        return workload.model_copy(update={"key": deployment.keys.claim(primary, workload.key, workload.db)})
+
+    preload = plan_streams("preload", [claim(workload) for workload in scenario.preload])
+    workloads = plan_streams("workload", [claim(workload) for workload in scenario.workloads()])
+    why = "these servers are not ours to disturb"
+    not_applied = tuple(f"{what.what} on {what.place}: {why}" for what in disturbances(scenario.faults))
+    return Stage(deployment, None, preload, workloads, (), not_applied)
+
+
+def _endpoints(loaded: LoadedScenario, options: Options) -> dict[str, Endpoint]:
+    """As given, else by the REDIS_SERVER<n>_… variables."""
+    if options.endpoints:
+        return read_endpoints(options.endpoints, os.environ)
+    return endpoints_from_environment(loaded.topology, os.environ)
+
+
+def _ports(options: Options) -> Ports:
+    if options.ports == "written" or options.ports == "any":
+        return "any" if options.ports == "any" else "written"
+    raise UsageError(f"--ports {options.ports}: expected written or any")
+
+
+def engine_chooser(options: Options) -> Callable[[Node], Engine]:
+    """Which engine a node runs: its own `--engine NODE=…`, else the scenario's, else `--engine …` for all."""
+    paths = dict(_pair(text, "--engine-path NAME=PATH") for text in options.engine_paths)
+    programs = {name: Path(path) for name, path in paths.items()}
+    by_node = dict(_pair(text, "--engine NODE=ENGINE") for text in options.engines if "=" in text)
+    for_all = [text for text in options.engines if "=" not in text]
+    if len(for_all) > 1:
+        raise UsageError(f"--engine {for_all[-1]}: all nodes already run {for_all[0]}; for one node write NODE=ENGINE")
+    return lambda node: choose(by_node.get(node.name) or node.engine or next(iter(for_all), None), programs)
+
+
+def _pair(text: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"{text!r} is not of the form {form}")
+    return name, value

@@ -1,0 +1,73 @@
+"""What the nemesis sees of a run: elements sent, traffic on links, links up or down, full syncs under way."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from harness.checker.resync import count_syncs
+from harness.endpoint.view import NodeView
+from harness.errors import SetupError
+from harness.resp.connection import Connection
+from harness.resp.replies import ErrorReply
+from harness.runtime.base import Deployment
+from harness.scenario.model import StrayWrite
+from harness.topology import Link
+from harness.workload.base import Writer
+
+CONNECT_WITHIN_S = 1.0
+
+
+class RunWatch:
+    """fault.active.Watch over a deployment and its writers; called under the nemesis' lock, one thread at a time."""
+
+    def __init__(self, deployment: Deployment, writers: Sequence[Writer]) -> None:
+        self._deployment, self._writers = deployment, writers
+        self._views: dict[str, NodeView] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for view in self._views.values():
+            view.close()
+
+    def sent(self) -> int:
+        return sum(writer.sent for writer in self._writers)
+
+    def traffic(self, link: Link) -> int:
+        if not link.is_client:
+            return self._view(self._deployment.topology.root_of(link.source).name).replication().offset
+        return sum(writer.bytes_sent for writer in self._writers if writer.node == link.target)
+
+    def breaks(self, link: Link) -> int:
+        return sum(writer.breaks for writer in self._writers if writer.node == link.target) if link.is_client else 0
+
+    def link_up(self, link: Link) -> bool:
+        if not link.is_client:
+            return bool(self._view(link.target).replication().link_up)
+        try:
+            socket.create_connection(self._deployment.proxied[link].listen, CONNECT_WITHIN_S).close()
+        except OSError:
+            return False
+        return True
+
+    def sync_bytes(self, link: Link) -> int:
+        return 0 if link.is_client else self._view(link.target).sample().sync_bytes
+
+    def full_syncs_finished(self, link: Link) -> int:
+        return 0 if link.is_client else count_syncs(self._deployment.log(link.target)).full_finished
+
+    def write_stray(self, stray: StrayWrite) -> None:
+        endpoint = self._deployment.endpoint(stray.node).with_database(stray.db)
+        with Connection(endpoint) as connection:
+            reply = connection.command("RPUSH", stray.key, stray.element)
+        if isinstance(reply, ErrorReply):
+            raise SetupError(f"{stray.node} refused the stray write: {reply}")
+
+    def _view(self, node: str) -> NodeView:
+        if node not in self._views:
+            self._views[node] = NodeView(self._deployment.control(node))
+        return self._views[node]

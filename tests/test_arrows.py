@@ -1,0 +1,98 @@
+"""Imports point downward. What is pure stays pure, and what must not know of something can't."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "harness"
+
+# Modules that may touch the outside world: sockets, clocks, processes, servers, containers.
+IMPURE = {"asyncio", "docker", "redis", "requests", "select", "socket", "ssl", "subprocess", "testcontainers", "threading", "time"}
+
+PURE = (
+    "topology.py",
+    "history.py",
+    "replication.py",
+    "scenario",
+    "checker",
+    "fault/toxic.py",
+    "fault/schedule.py",
+    "resp/encode.py",
+    "resp/replies.py",
+    "plan.py",
+)
+
+# folder or file -> what it must never import, directly
+FORBIDDEN = {
+    "checker": ("harness.runtime", "harness.endpoint", "harness.resp", "harness.fault", "harness.workload", "harness.report"),
+    "scenario": ("harness.runtime", "harness.resp", "harness.fault", "harness.workload", "harness.report", "harness.engine"),
+    "runtime": ("harness.workload", "harness.checker.judge", "harness.checker.list_order", "harness.report"),
+    "fault": ("harness.workload", "harness.checker.judge", "harness.checker.list_order", "harness.report"),
+    "report": ("harness.runtime", "harness.fault", "harness.workload", "harness.runner", "harness.endpoint"),
+    "resp": ("harness.runtime", "harness.workload", "harness.report", "harness.fault", "harness.scenario"),
+    "engine": ("harness.runtime", "harness.scenario", "harness.report"),
+}
+# Only the runner's own side of the house may know everything.
+KNOW_ALL = {"runner.py", "property_run.py", "observation.py", "cycle.py", "stage.py", "cli.py", "pytest_plugin.py", "commands", "__init__.py"}
+
+
+def modules(place: str) -> list[Path]:
+    path = PACKAGE / place
+    return [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports when it runs; what stands under TYPE_CHECKING does not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_pure_modules_touch_nothing_outside(place: str) -> None:
+    found = {f"{path.name}: {name}" for path in modules(place) for name in imports(path) if name.split(".")[0] in IMPURE}
+    assert not found
+
+
+@pytest.mark.parametrize("place", FORBIDDEN)
+def test_imports_point_downward(place: str) -> None:
+    found = {
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in modules(place)
+        for name in imports(path)
+        if name.startswith(FORBIDDEN[place])
+    }
+    assert not found
+
+
+def test_only_the_top_knows_the_runner() -> None:
+    found = {
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in KNOW_ALL
+        for name in imports(path)
+        if name in ("harness.runner", "harness.stage", "harness.cycle", "harness.cli")
+    }
+    assert not found
+
+
+def test_the_wire_words_for_roles_stand_in_one_place() -> None:
+    allowed = {"resp/replication_info.py", "checker/resync.py", "scenario/directives.py"}
+    found = {
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in PACKAGE.rglob("*.py")
+        if str(path.relative_to(PACKAGE)) not in allowed
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if "slave" in line.lower() or "master_" in line.lower()
+    }
+    assert not found
