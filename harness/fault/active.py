@@ -68,6 +68,7 @@ class ActiveFault:
         self._before = self._after = (0, 0)
         self._rdb_bytes = 0
         self._breaks_before = 0
+        self._broke = False
         self._finished_syncs = 0
         self._cut_inside = False
         self._error = ""
@@ -137,11 +138,21 @@ class ActiveFault:
     def _await_meeting(self) -> None:
         if self.what.severs:
             self._await(self._look_down)
+            self._await(lambda: self._has_broken() or not self._sent_since())
             self._cut_inside = self.what.link is not None and not self.what.link.is_client and (
                 self._watch.full_syncs_finished(self.what.link) == self._finished_syncs
             )
-        elif self._watch.sent() > self._before[0]:
+        elif self._sent_since():
             self._await(lambda: self._measure()[1] > self._before[1])
+
+    def _has_broken(self) -> bool:
+        """Whether a connection of our own clients has broken since; replication links have none."""
+        link = self.what.link
+        self._broke = self._broke or (link is not None and self._watch.breaks(link) > self._breaks_before)
+        return self._broke or link is None or not link.is_client
+
+    def _sent_since(self) -> bool:
+        return self._watch.sent() > self._before[0]
 
     def _undo(self, still_cut: bool) -> None:
         assert self._target is not None
@@ -205,6 +216,8 @@ class ActiveFault:
             return "" if not self.what.severs or self._cut_inside else "the full sync was over before the link was down"
         if event is not None:
             return "" if self.seen_up_again or not self.what.severs else "the link was not seen up again"
+        if link is not None and link.is_client and self.what.severs:
+            return "" if self._broke else "no connection of our own broke"
         if link is not None and link.is_client:
             return "" if traffic else "none of our own bytes went over the link"
         if not values:
