@@ -41,10 +41,16 @@ class Pipeline(Generic[P]):
         self._open: deque[P] = deque()
         self._answered = 0  # replies of the oldest send that were handed over one by one
 
-    def submit(self, payload: bytes, pending: P) -> None:
-        """Send; first take the replies of the oldest send if the window is full."""
+    def make_room(self) -> None:
+        """Take the replies of the oldest send while the window is full. Before anything is taken up that a connection
+        lost meanwhile would leave unsent.
+        """
         while len(self._open) >= self._window:
             self._settle()
+
+    def submit(self, payload: bytes, pending: P) -> None:
+        """Send; what is submitted counts as open from here on, whether all of it leaves or not."""
+        self.make_room()
         self._open.append(pending)
         self._connection.send(payload)
 
