@@ -35,8 +35,9 @@ class Scope:
     run_id: of the keys that are ours, None for those of every run (to look for leftovers).
     writes: whether our keys may be written there; otherwise they are only read, and only a probe is ever written.
     readable_claims: (database, key) of keys outside our prefix that the user gave us by name. writable_claims: of every
-    key that elements may be written to, because it was seen not to exist. clients: ids of connections of our own, which may be killed; server: the
-    run_id of the server that gave them, None where no connection may be killed.
+    key that elements may be written to, because it was seen not to exist.
+    clients: ids of connections of our own, which may be killed; server: the run_id of the server that gave them, None
+    where no connection may be killed.
     """
 
     run_id: str | None

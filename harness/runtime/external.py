@@ -51,7 +51,7 @@ class ExternalRuntime:
             identities = {node: identify(connection) for node, connection in connections.items()}
             check_distinct(identities, endpoints)
             proof = Proof(topology, connections, identities, self._naming.run_id, self._patience_s)
-            return ExternalDeployment(proof, endpoints, OwnKeys(endpoints, self._naming), opened.pop_all())
+            return ExternalDeployment(proof, endpoints, self._naming, opened.pop_all())
 
     def _scoped(self, topology: Topology) -> dict[str, Endpoint]:
         if missing := [node for node in topology.nodes if node not in self._endpoints]:
@@ -67,40 +67,29 @@ class ExternalRuntime:
 class ExternalDeployment:
     """Endpoints found usable, distinct, and (after `attach`) following each other as the topology says.
 
-    keys: what the run may write, to be claimed first. notes: what a report should say of these endpoints.
+    keys: what the run may write, each to be claimed first; the first claim attaches. notes: what a report should say.
     """
 
     runtime = NAME
     capabilities = NOTHING
 
     def __init__(
-        self, proof: Proof, endpoints: Mapping[str, Endpoint], keys: OwnKeys, opened: ExitStack
+        self, proof: Proof, endpoints: Mapping[str, Endpoint], naming: KeyNaming, opened: ExitStack
     ) -> None:
-        self.topology, self.keys = proof.topology, keys
+        self.topology = proof.topology
+        self.keys = OwnKeys(endpoints, naming, self.attach)
         self.notes: list[str] = []
         self._proof, self._endpoints, self._opened = proof, endpoints, opened
         self._proved = False
         for node, endpoint in endpoints.items():
             if endpoint.scope is not None:
-                endpoint.scope.server = self._identity(node).run_id if self.can_fence(node) else None
+                endpoint.scope.server = None if self.no_fence(node) else self._identity(node).run_id
 
     def attach(self) -> None:
         """Prove that each replica follows its primary; SetupError, with nothing left behind, where one does not."""
         if not self._proved:
             self.notes += self._proof.prove()
             self._proved = True
-
-    def scoped_key(self, key: str) -> str:
-        """The name that a key of the scenario has on these endpoints."""
-        return self.keys.naming.name(key)
-
-    def claim(self, node: str, key: str, db: int = 0) -> str:
-        """Make a key of the scenario writable on this primary, and return its name there; the scope refuses all others.
-
-        Whatever the proof needs is done first. SetupError where the key exists already, or the proof fails.
-        """
-        self.attach()
-        return self.keys.claim(node, key, db)
 
     def endpoint(self, node: str) -> Endpoint:
         return self._endpoints[node]
@@ -119,14 +108,14 @@ class ExternalDeployment:
         """The product behind an endpoint, as a report names it: "simulated …" where it is not the real one."""
         return product(self.topology.nodes[node].profile, self._identity(node))
 
-    def can_fence(self, node: str) -> bool:
-        """Whether a broken connection to it can be killed by id: no product in between, and ids and run_id are told."""
-        identity = self._identity(node)
-        plain = self.topology.nodes[node].profile == "oss" and not identity.enterprise
-        return plain and identity.client_id and identity.run_id is not None
-
     def no_fence(self, node: str) -> str:
-        return "" if self.can_fence(node) else "this endpoint does not tell which connection is whose"
+        """Why a broken connection to it can't be killed by its id; "" where it can."""
+        identity = self._identity(node)
+        if self.topology.nodes[node].profile != "oss" or identity.enterprise:
+            return f"{self.product(node)} may keep commands in front of its servers"
+        if not identity.client_id:
+            return "it does not tell connections their ids"
+        return "" if identity.run_id else "it hides its run_id"
 
     def log(self, node: str) -> str:
         return ""

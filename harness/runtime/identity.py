@@ -25,7 +25,8 @@ _VERSION_FIELDS = (
 
 @dataclass(frozen=True)
 class Identity:
-    """What a server says of itself. engine: "valkey-9.1.2" or UNKNOWN_ENGINE; run_id: None where it is hidden.
+    """What a server says of itself. engine: "valkey-9.1.2" or UNKNOWN_ENGINE; run_id: None where it is hidden (left
+    out, or nothing but noughts).
 
     enterprise: it answers DPING, which only the Redis Enterprise family does; client_id: whether it tells a connection
     its id.
@@ -42,9 +43,10 @@ def identify(connection: Connection) -> Identity:
     reply = connection.command("INFO", "server")
     fields = info_fields(reply.decode(errors="replace")) if isinstance(reply, bytes) else {}
     engines = [f"{name}-{fields[field]}" for field, name in _VERSION_FIELDS if fields.get(field)]
+    run_id = fields.get("run_id", "")
     return Identity(
         engine=engines[0] if engines else UNKNOWN_ENGINE,
-        run_id=fields.get("run_id") or None,
+        run_id=run_id if run_id.strip("0") else None,
         enterprise=not isinstance(connection.command("DPING"), ErrorReply),
         client_id=isinstance(connection.command("CLIENT", "ID"), int),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.endpoint.address import Endpoint
@@ -49,13 +49,13 @@ class Claim:
 
 
 class OwnKeys:
-    """The claims of one deployment. endpoints: by node, each with its scope.
+    """The claims of one deployment. endpoints: by node, each with its scope; prove: called before anything is claimed.
 
     left: what could not be removed, one sentence a claim.
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], naming: KeyNaming) -> None:
-        self._endpoints, self.naming = endpoints, naming
+    def __init__(self, endpoints: Mapping[str, Endpoint], naming: KeyNaming, prove: Callable[[], None]) -> None:
+        self._endpoints, self._naming, self._prove = endpoints, naming, prove
         self._claims: list[Claim] = []
         self.left: list[str] = []
 
@@ -64,11 +64,12 @@ class OwnKeys:
 
         A key that only a replica has is no obstacle: that is judged.
         """
-        if key.startswith(":") and not self.naming.exact:
+        if key.startswith(":") and not self._naming.exact:
             raise UsageError(f"the key {key!r} begins with a colon, which is kept for the harness's own keys")
-        name = self.naming.name(key)
+        self._prove()
+        name = self._naming.name(key)
         claim = Claim(node, db, name)
-        if self.naming.exact:
+        if self._naming.exact:
             self._make_readable(claim)
         if self._exists(claim):
             raise SetupError(f"the key {name!r} already exists in database {db} on {node}; {self._what_to_do()}")
@@ -94,15 +95,17 @@ class OwnKeys:
         try:
             self._unlink(claims)
         except Failure as error:
-            self.left += [f"{claim} is left: {error}" for claim in claims if not self.naming.keep]
+            self.left += [f"{claim} is left: {error}" for claim in claims if not self._naming.keep]
             for claim in claims:
                 log.warning("%s is left: %s. `harness clean --endpoint URL` finds it", claim, error)
         self._claims = [claim for claim in self._claims if claim not in claims]
+        for claim in claims:
+            _scope(self._endpoints[claim.node]).writable_claims.discard((claim.db, claim.key.encode()))
 
     def _unlink(self, claims: list[Claim]) -> None:
-        run_id, endpoint = self.naming.run_id, self._endpoints[claims[0].node]
+        run_id, endpoint = self._naming.run_id, self._endpoints[claims[0].node]
         keys = [make(run_id, claim.key) for claim in claims for make in (canary_key, lag_key)]
-        if not self.naming.keep:
+        if not self._naming.keep:
             keys += [claim.key for claim in claims]
         with Connection(endpoint.with_database(claims[0].db)) as connection:
             reply = connection.command("UNLINK", *keys)
@@ -129,7 +132,7 @@ class OwnKeys:
         return reply > 0
 
     def _what_to_do(self) -> str:
-        if self.naming.exact:
+        if self._naming.exact:
             return "without --exact-keys a run writes under a prefix of its own"
         return "choose another --run-id, or remove what that run left with `harness clean --endpoint URL`"
 
