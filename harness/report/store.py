@@ -46,10 +46,11 @@ _T = TypeVar("_T")
 class RunDirectory:
     """One run's directory. Names of nodes and streams become file names; `secrets` never reach a file through it."""
 
-    def __init__(self, path: Path, run_id: str, secrets: Collection[str] = ()) -> None:
+    def __init__(self, path: Path, run_id: str, secrets: Collection[str] = (), name: str = "") -> None:
         self.path = path
         self.run_id = run_id
-        self._made: tuple[Path, ...] = ()
+        self.name = name  # the scenario's
+        self._above: tuple[Path, ...] = ()  # folders that go with it when nothing else is in them, the innermost first
         spellings = {spelling for secret in secrets if secret for spelling in (secret, quote(secret, safe=""))}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._secret = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
@@ -58,14 +59,12 @@ class RunDirectory:
     def create(cls, out: Path, scenario: str, run_id: str, secrets: Collection[str] = ()) -> RunDirectory:
         """Make a new directory, readable by its owner only, under out/<scenario>. scenario: its name, "a/b" nests."""
         parent = out.joinpath(*(quote(part, safe=" ") for part in scenario.split("/") if part not in ("", ".", "..")))
-        missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+        ours = [folder for folder in (parent, *parent.parents) if out in folder.parents or folder == out]
+        ours = ours[:-1] if out.exists() else ours
         path = _make_unique(parent, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{quote(run_id, safe='')}")
-        directory = cls(path, run_id, secrets)
-        directory._made = tuple(folder for folder in missing if folder == out or out in folder.parents)
-        for name in ("ledger", "readings", "info", "logs"):
-            (path / name).mkdir()
-        began = datetime.now(UTC).isoformat(timespec="milliseconds")
-        directory._save_json("run.json", {"run_id": run_id, "scenario": scenario, "began": began})
+        directory = cls(path, run_id, secrets, scenario)
+        directory._above = tuple(ours)
+        directory._begin()
         return directory
 
     @classmethod
@@ -73,19 +72,16 @@ class RunDirectory:
         """A directory that an earlier run left; UsageError where it is none, or of a version that can't be read."""
         if not (path / "run.json").is_file():
             raise UsageError(f"{path} is no run directory (it has no run.json); a report names its own as run_dir")
-        directory = cls(path, "")
-        directory.run_id = str(directory._load_json("run.json").get("run_id", ""))
-        return directory
+        began = cls(path, "")._load_json("run.json")
+        return cls(path, str(began.get("run_id", "")), name=str(began.get("scenario", "")))
 
     def part(self, name: str) -> RunDirectory:
         """A run directory inside this one, as for a property's failed draw ("draws/17")."""
         path = self.path.joinpath(*name.split("/"))
         path.mkdir(parents=True, mode=0o700)
-        inner = RunDirectory(path, self.run_id)
+        inner = RunDirectory(path, self.run_id, name=self.name)
         inner._secret = self._secret
-        for folder in ("ledger", "readings", "info", "logs"):
-            (path / folder).mkdir()
-        inner._save_json("run.json", {"run_id": self.run_id, "scenario": "", "began": datetime.now(UTC).isoformat()})
+        inner._begin()
         return inner
 
     # Where the run itself writes.
@@ -169,9 +165,9 @@ class RunDirectory:
         return self._load_json("report.json")
 
     def discard(self) -> None:
-        """Remove it, and those folders above it that this run made and nobody else uses."""
+        """Remove it, and the folders above it that nobody else uses; `out` only if this run made it."""
         shutil.rmtree(self.path)
-        for folder in self._made:
+        for folder in self._above:
             try:
                 folder.rmdir()
             except OSError:  # another run's directory is in it, or another run removed it first
@@ -180,6 +176,12 @@ class RunDirectory:
     def hide(self, text: str) -> str:
         """The text with every known secret replaced."""
         return self._secret.sub(HIDDEN, text) if self._secret else text
+
+    def _begin(self) -> None:
+        for folder in ("ledger", "readings", "info", "logs"):
+            (self.path / folder).mkdir()
+        began = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._save_json("run.json", {"run_id": self.run_id, "scenario": self.name, "began": began})
 
     def _save_text(self, name: Path, text: str) -> None:
         (self.path / name).write_text(self.hide(text), encoding="utf-8", errors="backslashreplace")

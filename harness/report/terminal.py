@@ -213,12 +213,16 @@ def _details(report: Report) -> list[str]:
         ("draws", _draws(report["draws"])),
         ("seconds", _durations(report["seconds"])),
     ]
-    return [f"{name:<13}{text}" for name, text in rows if text] + _again(report)
+    return _labelled(rows) + _again(report)
 
 
 def _again(report: Report) -> list[str]:
     rows = (("run directory", report["run_dir"]), ("replay", report["replay"]))
-    return [f"{name:<13} {text}" for name, text in rows if text]
+    return _labelled(rows)
+
+
+def _labelled(rows: Iterable[tuple[str, str | None]]) -> list[str]:
+    return [f"{name:<15}{text}" for name, text in rows if text]
 
 
 def _workload(workload: Mapping[str, Any]) -> str:
@@ -288,9 +292,13 @@ def _milliseconds(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f} ms"
 
 
+def _clean(text: str) -> str:
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
+
+
 def _shorten(text: str, length: int) -> str:
     """At most so many characters, and none that moves the cursor or colours what follows."""
-    clean = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
+    clean = _clean(text)
     return clean if len(clean) <= length else clean[: length - 1] + "…"
 
 
@@ -300,7 +308,8 @@ def _wrapped(label: str, sentences: Iterable[str]) -> list[str]:
 
 
 def _hanging(prefix: str, sentence: str) -> list[str]:
-    return textwrap.wrap(prefix + sentence, _width(), subsequent_indent="  ", break_long_words=False) or [prefix]
+    text = prefix + _clean(sentence)
+    return textwrap.wrap(text, _width(), subsequent_indent="  ", break_long_words=False) or [prefix]
 
 
 def _width() -> int:
