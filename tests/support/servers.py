@@ -12,7 +12,6 @@ from pathlib import Path
 
 from harness.endpoint.address import Endpoint
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
-from harness.resp.replies import Status
 
 
 def program(engine: str) -> str:
@@ -54,6 +53,6 @@ def _wait_until_it_answers(endpoint: Endpoint, process: subprocess.Popen[bytes])
 def _answers(endpoint: Endpoint) -> bool:
     try:
         with Connection(endpoint, timeout_s=2) as connection:
-            return isinstance(connection.command("PING"), Status)
+            return "LOADING" not in str(connection.command("PING"))  # NOAUTH is an answer too
     except (CannotConnect, ConnectionLost):
         return False
