@@ -90,7 +90,8 @@ def can_refuse(scenario: Scenario) -> bool:
 def read_primary_too(stage: Stage, scenario: Scenario, evidence: Evidence, directory: RunDirectory) -> Evidence:
     """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well"."""
     plans = [*stage.preload, *stage.workload]
-    return replace(evidence, primary=read_all(stage.deployment, [stage.primary], plans, DirectoryPlace(directory)))
+    readings = read_all(stage.deployment, [stage.primary], plans, DirectoryPlace(directory))
+    return replace(evidence, readings=(*evidence.readings, *readings))
 
 
 @contextmanager

@@ -18,7 +18,8 @@ class Options:
 
     engines: "valkey-9.1.2" for every node, "b=redis-7.0.15" for one; engine_paths: "NAME=PATH"; fault_proxy: auto,
     embedded, a URL or a path; endpoints: "a=redis://…", for runtime external; ports: "written" or "any"; out: where run
-    directories go; keep: also those of runs that went as expected, and (external) the run's keys.
+    directories go; keep: also those of runs that went as expected, and (external) the run's keys; keep_directory: only
+    the directory, as for a caller that reads it afterwards.
     """
 
     runtime: str = "auto"
@@ -29,6 +30,7 @@ class Options:
     ports: str = "written"
     out: Path | None = None
     keep: bool = False
+    keep_directory: bool = False
     run_id: str | None = None
     exact_keys: bool = False
     strict_capabilities: bool = False

@@ -30,20 +30,30 @@ from harness.report.facts import Draws, RunFacts
 from harness.report.store import RunDirectory
 from harness.runner import Clock, Progress, Result, conclude, passwords, run_facts
 from harness.scenario.loader import LoadedScenario
-from harness.scenario.model import Expect, Property, Scenario
-from harness.scenario.strategies import Draw, always, apply, as_yaml, draws
+from harness.scenario.model import Property, Scenario
+from harness.scenario.plain import as_yaml
+from harness.scenario.strategies import Draw, always, apply, draws
 from harness.stage import Stage, open_stage
 from harness.workload.base import NoMarks
 
 SHRINK_WITHIN_S = 30.0  # after the first failure; then draws are answered from memory
-JUDGED_BY_LEDGER_ALONE = Expect()
-
 
 class FailedDraw(Exception):  # noqa: N818 - one subclass a kind, so that shrinking does not slip from one to another
     """A draw broke a guarantee."""
 
 
+class RefusedDraw(FailedDraw):
+    """No guarantee is broken, and yet an expectation is not met: values were refused that had to be acknowledged."""
+
+
 _BY_KIND: dict[Kind, type[FailedDraw]] = {kind: type(f"FailedDraw_{kind}", (FailedDraw,), {}) for kind in Kind}
+
+
+def failure(verdict: Verdict) -> type[FailedDraw] | None:
+    """The exception that a draw with this verdict raises, None where it does not fail."""
+    if verdict.exit_code is not ExitCode.NOT_AS_EXPECTED:
+        return None
+    return _BY_KIND[verdict.unexpected[0].kind] if verdict.unexpected else RefusedDraw
 
 
 @dataclass(frozen=True)
@@ -167,14 +177,14 @@ class Drawing:
             except Exception as error:
                 self.broken = error
                 raise
-        if verdict is not None and verdict.anomalies:
-            raise _BY_KIND[verdict.anomalies[0].kind](str(draw))
+        if verdict is not None and (failed := failure(verdict)):
+            raise failed(str(draw))
 
     def repeat_smallest(self) -> bool:
         """Make the smallest failing draw once more; whether it went well this time (it stays a failure)."""
         if self.tally.smallest is None:
             return False
-        return not self._make(self.tally.smallest.draw).verdict.anomalies
+        return failure(self._make(self.tally.smallest.draw).verdict) is None
 
     def _time_is_up(self) -> bool:
         first = self.tally.first_failure
@@ -184,7 +194,7 @@ class Drawing:
         made, tally = self._make(draw), self.tally
         tally.examples += 1
         tally.last = made
-        if made.verdict.anomalies:
+        if failure(made.verdict):
             tally.failed[draw] = made.verdict
             tally.smallest = made
             tally.first_failure = tally.first_failure or time.monotonic()
@@ -215,7 +225,7 @@ class Drawing:
             doubts=observed.doubts,
         )
         self._remove(plans)
-        return Drawn(draw, evidence, judge(evidence, JUDGED_BY_LEDGER_ALONE))
+        return Drawn(draw, evidence, judge(evidence, scenario.expect))
 
     def _key(self) -> str:
         return f"{self._loaded.scenario.workloads()[0].key}:draw:{self.tally.examples + 1}"
@@ -258,11 +268,12 @@ def _conclude(
     never_met = tuple(fault for fault in tally.faults.values() if not fault.met)
     evidence = replace(decisive.evidence, faults=tuple(tally.faults.values()))
     verdict = decisive.verdict
-    if verdict.outcome is not Outcome.INVALID and never_met:
+    if verdict.exit_code is ExitCode.AS_EXPECTED and never_met:
         doubts = tuple(f"{fault.fault} on {fault.link} met nothing in any draw: {fault.why_not}" for fault in never_met)
         verdict = replace(verdict, outcome=Outcome.UNKNOWN, as_expected=False, doubts=(*verdict.doubts, *doubts))
     if tally.smallest is not None:
         smallest = apply(loaded.scenario, tally.smallest.draw, loaded.scenario.workloads()[0].key)
+        smallest = smallest.model_copy(update={"preload": loaded.scenario.preload})
         directory.reproduce.write_text(as_yaml(replace(loaded, scenario=smallest).stored()), encoding="utf-8")
     if verdict.exit_code is ExitCode.AS_EXPECTED:
         verdict = replace(verdict, notes=(*verdict.notes, f"{tally.valid} of {tally.examples} draws are valid"))

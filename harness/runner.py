@@ -119,7 +119,7 @@ def conclude(
     options: Options,
 ) -> Result:
     """Store what was found, or discard it where all went as expected and nobody asked to keep it."""
-    kept = options.keep or verdict.exit_code is not ExitCode.AS_EXPECTED
+    kept = options.keep or options.keep_directory or verdict.exit_code is not ExitCode.AS_EXPECTED
     if not kept:
         facts = replace(facts, run_dir=None, replay=None)
     report = summarize(loaded, evidence, verdict, facts)

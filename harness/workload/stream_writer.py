@@ -120,6 +120,7 @@ class StreamWriter:
                 raise Interrupted("the writer was stopped")
             if self._allowed <= 0 and source.at_boundary:
                 self._allowed = max(1, self._marks.wait_at(self._index, self.sent))
+            pipeline.make_room()
             payload, send = source.next_send(self.connections, self._allowed)
             connection.check_payload(payload, key)
             self._allowed -= send.elements
