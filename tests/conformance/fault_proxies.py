@@ -1,0 +1,22 @@
+"""Which fault proxies the conformance suite runs over, and the reason where one of them is not to be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+REAL = os.environ.get("HARNESS_TOXIPROXY_SERVER") or shutil.which("toxiproxy-server")
+
+
+def choice(kind: str) -> str:
+    """What `open_fault_proxy` is to be given for it; skips the test where there is no toxiproxy-server."""
+    if kind == "embedded":
+        return kind
+    if REAL is None:
+        reason = "no toxiproxy-server on PATH, and HARNESS_TOXIPROXY_SERVER is not set"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; CI must run this suite over the real one too")
+        pytest.skip(reason)
+    return REAL
