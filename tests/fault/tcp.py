@@ -28,7 +28,10 @@ class Upstream:
     def connect(self, to: tuple[str, int]) -> tuple[socket.socket, socket.socket]:
         """(client's socket, server's socket) of a new connection through the proxy that listens at `to`."""
         client = self._keep(socket.create_connection(to, timeout=SOON_S))
-        return client, self._keep(self._listener.accept()[0])
+        return client, self.accept()
+
+    def accept(self) -> socket.socket:
+        return self._keep(self._listener.accept()[0])
 
     def _keep(self, opened: socket.socket) -> socket.socket:
         opened.settimeout(SOON_S)
