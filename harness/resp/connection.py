@@ -75,10 +75,10 @@ class Connection:
             self._guard.check(words)
         return encode.command(*[word if isinstance(word, bytes) else str(word) for word in words])
 
-    def check_payload(self, payload: bytes, key: str) -> None:
+    def check_payload(self, payload: bytes, key: bytes) -> None:
         """HarnessError where the endpoint has a scope that does not allow these pushes to this key."""
         if self._guard is not None:
-            self._guard.check_payload(payload, key)
+            self._guard.check_payload(payload, key.decode())
 
     def send(self, data: bytes) -> None:
         """Hand all of it to the operating system. What comes meanwhile is read and kept: no deadlock with a server

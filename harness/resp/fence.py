@@ -56,6 +56,8 @@ def fence(control: Endpoint, identity: Identity, within_s: float, interrupted: C
     if identity.missing:
         return Fence(False, identity.missing)
     if control.scope is not None:
+        if control.scope.server is None:
+            return Fence(False, "connections of this endpoint are not to be killed")
         control.scope.clients.add(identity.client_id)
     deadline = time.monotonic() + within_s
     while True:

@@ -114,7 +114,7 @@ class StreamWriter:
             self._record_break(still_open, identity, lost)
 
     def _feed(self, connection: Connection, pipeline: Pipeline[Send]) -> None:
-        source, key = self._source, self._source.key.decode("utf-8", "surrogateescape")
+        source = self._source
         while not source.finished:
             if self._stop.is_set():
                 raise Interrupted("the writer was stopped")
@@ -122,7 +122,7 @@ class StreamWriter:
                 self._allowed = max(1, self._marks.wait_at(self._index, self.sent))
             pipeline.make_room()
             payload, send = source.next_send(self.connections, self._allowed)
-            connection.check_payload(payload, key)
+            connection.check_payload(payload, source.key)
             self._allowed -= send.elements
             self.sent += send.elements
             self.first_sent_at = self.first_sent_at or time.monotonic()

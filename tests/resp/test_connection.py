@@ -156,7 +156,7 @@ class TestScope:
             with pytest.raises(HarnessError, match="FLUSHALL may not be sent"):
                 connection.command("FLUSHALL")
             with pytest.raises(HarnessError, match="RPUSH may not be sent"):
-                connection.check_payload(encode.command("RPUSH", "harness:r1:k", "1"), "harness:r1:k")
+                connection.check_payload(encode.command("RPUSH", "harness:r1:k", "1"), b"harness:r1:k")
             connection.command("PING")
         assert asked == [[b"PING"]]
 
