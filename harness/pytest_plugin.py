@@ -32,6 +32,7 @@ _OUR_KEYS = re.compile(
     rb"^(version|title|why|topology|preload|workload|faults|expect|property|tags)[ \t]*:", re.MULTILINE
 )
 _KEYS_ENOUGH = 3
+_HEADER_SHOWN = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,6 +95,18 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     """Engines, runtime and fault proxy, where scenarios may be collected."""
     if not _may_collect(config):
         return None
+    config.stash[_HEADER_SHOWN] = True
+    return _header(config)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str] | None:
+    """The header, where scenarios turned up in a place that could not be guessed."""
+    if config.stash.get(_HEADER_SHOWN, False) or not any(isinstance(item, ScenarioItem) for item in items):
+        return None
+    return _header(config)
+
+
+def _header(config: pytest.Config) -> list[str]:
     from harness.surroundings import engines_line, fault_proxy_line
 
     option = config.option
@@ -123,12 +136,18 @@ class ScenarioFile(pytest.File):
         from harness.scenario.loader import load
 
         try:
-            loaded = load(self.path, tuple(self.config.option.harness_set or ()), os.environ)
+            loaded = load(_as_seen_from_here(self.path), tuple(self.config.option.harness_set or ()), os.environ)
         except Failure as failure:
             raise self.CollectError(str(failure)) from None
         yield ScenarioItem.from_parent(self, name=WRITTEN, loaded=loaded)
         if loaded.scenario.property is not None:
             yield ScenarioItem.from_parent(self, name=PROPERTY, loaded=loaded)
+
+
+def _as_seen_from_here(path: Path) -> Path:
+    """The path as messages show it best."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 class ScenarioItem(pytest.Item):

@@ -6,7 +6,7 @@ Everything is closed in the reverse order, on success, failure and Ctrl-C; on SI
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from harness.runtime.own_keys import KeyNaming
 from harness.runtime.owner import Owner
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.model import Fault, Workload
-from harness.topology import Node
+from harness.topology import Link, Node
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,26 @@ class Stage:
 
 
 @contextmanager
-def open_stage(loaded: LoadedScenario, options: Options, run_id: str) -> Iterator[Stage]:
-    """Start what the scenario needs; SetupError where the machine lacks it, and then nothing is left."""
+def open_stage(
+    loaded: LoadedScenario, options: Options, run_id: str, also: Collection[Link] = ()
+) -> Iterator[Stage]:
+    """Start what the scenario needs; SetupError where the machine lacks it, and then nothing is left.
+
+    also: links that lead through a fault proxy although no fault of the scenario names them (not where external).
+    """
     with ExitStack() as stack:
         if options.runtime_name() == "external":
             yield _external_stage(loaded, options, run_id, stack)
         else:
-            yield _local_stage(loaded, options, stack)
+            yield _local_stage(loaded, options, also, stack)
 
 
-def _local_stage(loaded: LoadedScenario, options: Options, stack: ExitStack) -> Stage:
+def _local_stage(loaded: LoadedScenario, options: Options, also: Collection[Link], stack: ExitStack) -> Stage:
     scenario = loaded.scenario
     owner = stack.enter_context(Owner())
     runtime = LocalRuntime(engine_chooser(options), _ports(options), owner)
-    links = proxied_links(scenario.faults, loaded.topology)
+    disturbed = {*proxied_links(scenario.faults, loaded.topology), *also}
+    links = tuple(link for link in loaded.topology.links if link in disturbed)
     proxy = stack.enter_context(open_fault_proxy(options.fault_proxy, owner=owner.register)) if links else None
     deployment = stack.enter_context(runtime.deploy(loaded.topology, links, proxy))
     preload = plan_streams("preload", scenario.preload)

@@ -95,8 +95,8 @@ def _port() -> Finding:
 
 def _docker() -> Finding:
     try:
-        import docker
-        import docker.errors
+        import docker  # type: ignore[import-untyped]
+        import docker.errors  # type: ignore[import-untyped]
         import requests.exceptions
     except ImportError:
         return Finding("docker", None, "its Python client is not installed")

@@ -108,7 +108,7 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
     from harness.runner import run
 
     output = Output()
-    kept = replace(options, keep=True) if shown.newest_first else options
+    kept = replace(options, keep_directory=True) if shown.newest_first else options
     with TerminalProgress(loaded.name) as progress:
         result = run(loaded, kept, part=part, progress=progress)
     report = dict(result.report)
@@ -117,7 +117,7 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
 
         print_newest(result.run_dir, shown.node, output)
         if result.exit_code == ExitCode.AS_EXPECTED and not options.keep:
-            report |= forget(result.run_dir)
+            report |= forget(result.run_dir, options.run_directories())
     if shown.json:
         output.json_line(report)
     if shown.json or shown.newest_first:
@@ -127,12 +127,12 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
     return result.exit_code
 
 
-def forget(run_dir: Path) -> Report:
+def forget(run_dir: Path, out: Path) -> Report:
     """Discard a run directory that was kept only to print from it; returns what the report must say now."""
     from harness.report.store import RunDirectory
 
-    RunDirectory.open(run_dir).discard()
-    return {"run_dir": None}
+    RunDirectory.open(run_dir, out).discard()
+    return {"run_dir": None, "replay": None}
 
 
 def _many(scenarios: Sequence[LoadedScenario], options: Options, part: str, shown: Shown) -> int:

@@ -18,7 +18,7 @@ class LagWriter:
         self._file.write(json.dumps({"version": VERSION, "kind": "lag"}) + "\n")
 
     def add(self, seconds: float, node: str, lag_ms: float, offset: int) -> None:
-        self._file.write(f'[{seconds:.4f}, {json.dumps(node)}, {lag_ms:.2f}, {offset}]\n')
+        self._file.write(f"[{seconds:.4f}, {json.dumps(node)}, {lag_ms:.2f}, {offset}]\n")
 
     def __enter__(self) -> Self:
         return self

@@ -59,21 +59,25 @@ class RunDirectory:
     def create(cls, out: Path, scenario: str, run_id: str, secrets: Collection[str] = ()) -> RunDirectory:
         """Make a new directory, readable by its owner only, under out/<scenario>. scenario: its name, "a/b" nests."""
         parent = out.joinpath(*(quote(part, safe=" ") for part in scenario.split("/") if part not in ("", ".", "..")))
-        ours = [folder for folder in (parent, *parent.parents) if out in folder.parents or folder == out]
-        ours = ours[:-1] if out.exists() else ours
+        above = _between(parent, out)[: -1 if out.exists() else None]
         path = _make_unique(parent, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{quote(run_id, safe='')}")
         directory = cls(path, run_id, secrets, scenario)
-        directory._above = tuple(ours)
+        directory._above = above
         directory._begin()
         return directory
 
     @classmethod
-    def open(cls, path: Path) -> RunDirectory:
-        """A directory that an earlier run left; UsageError where it is none, or of a version that can't be read."""
+    def open(cls, path: Path, out: Path | None = None) -> RunDirectory:
+        """A directory that an earlier run left; UsageError where it is none, or of a version that can't be read.
+
+        out: where run directories go, if `discard` shall remove what else it leaves empty there.
+        """
         if not (path / "run.json").is_file():
             raise UsageError(f"{path} is no run directory (it has no run.json); a report names its own as run_dir")
         began = cls(path, "")._load_json("run.json")
-        return cls(path, str(began.get("run_id", "")), name=str(began.get("scenario", "")))
+        directory = cls(path, str(began.get("run_id", "")), name=str(began.get("scenario", "")))
+        directory._above = _between(path.parent, out)[:-1] if out else ()
+        return directory
 
     def part(self, name: str) -> RunDirectory:
         """A run directory inside this one, as for a property's failed draw ("draws/17")."""
@@ -222,6 +226,11 @@ class RunDirectory:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise UsageError(f"{self.path / name} is damaged at {where}: {first['msg']}") from None
+
+
+def _between(inner: Path, out: Path) -> tuple[Path, ...]:
+    """The folders from inner up to out, both included."""
+    return tuple(folder for folder in (inner, *inner.parents) if folder == out or out in folder.parents)
 
 
 def _make_unique(parent: Path, name: str) -> Path:

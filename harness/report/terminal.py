@@ -99,7 +99,7 @@ def _sum(reports: Sequence[Report]) -> str:
     marks = [_mark(report) for report in reports]
     names = {"ok": "as expected", "BAD": "not as expected", "?": "unknown", "skip": "skipped", "ERR": "failed"}
     counted = [f"{marks.count(mark)} {name}" for mark, name in names.items() if mark in marks]
-    return f"{len(reports)} scenarios: {', '.join(counted) or 'none'}"
+    return f"{len(reports)} scenario{'' if len(reports) == 1 else 's'}: {', '.join(counted) or 'none'}"
 
 
 def _mark(report: Report) -> str:
