@@ -17,8 +17,8 @@ MAX_POINTS = 10_000
 class LagCurve:
     """A primary's offset over time, as far back as the slowest replica needs it; times in seconds, never going back.
 
-    At most `limit` points are kept: beyond, every second one is dropped, and a lag may be told too small by the distance
-    of two neighbouring points.
+    At most `limit` points are kept: beyond, every second one is dropped, and a lag may be told too small by the
+    distance of two neighbouring points.
     """
 
     def __init__(self, limit: int = MAX_POINTS) -> None:

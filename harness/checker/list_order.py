@@ -62,27 +62,7 @@ def check_order(stream: Stream, order: ExpectedOrder, reading: Reading, known: C
     if reading.state is KeyState.UNREADABLE:
         reason = reading.error or "no reason given"
         return Findings(doubts=(f"{stream.name} on {reading.node} could not be read: {reason}",), must=order.must)
-    if reading.state is KeyState.LIST:
-        return _Judgement(stream, order, reading, known).findings()
-    must = max(order.must, known.target_length or 0)
-    if reading.state is KeyState.ABSENT and not must:
-        return Findings(doubts=_about_ledger(stream, order))
-    return Findings((_no_list(stream, order, reading, known),), _about_ledger(stream, order), must=order.must)
-
-
-def _no_list(stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> Anomaly:
-    must = max(order.must, known.target_length or 0)
-    first = next((str(segment.first) for segment in order.segments if segment.open is None), None)
-    spot, text = First(0, first, None), f"does not exist, and {elements(must)} must be there"
-    if reading.state is KeyState.WRONG_TYPE:
-        found = reading.found_type or "another type"
-        kind, spot, text = Kind.WRONG_TYPE, First(None, "list", found), f"is not a list but: {found}"
-    elif known.caught_up:
-        kind = Kind.MISSING_KEY
-    else:
-        kind, text = Kind.STALE, f"{text}; {reading.node} had not caught up"
-    message = f"{stream.key} on {reading.node} {text}"
-    return Anomaly(kind, reading.node, stream.db, stream.key, max(must, 1), spot, message)
+    return _Judgement(stream, order, reading, known).findings()
 
 
 def _about_ledger(stream: Stream, order: ExpectedOrder) -> tuple[str, ...]:
@@ -101,7 +81,7 @@ class _Judgement:
     def __init__(self, stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> None:
         self.stream, self.order, self.reading, self.known = stream, order, reading, known
         self.scan = Scan(order)
-        self.scan.read(reading.runs())
+        self.scan.read(reading.runs() if reading.state is KeyState.LIST else ())
         self.missing = Missing(self.scan)
         self.phantom = Tally(self.scan.phantom.count, self.scan.phantom.first)
         self.surplus = 0  # elements that only the primary holds, and nobody sent
@@ -113,7 +93,7 @@ class _Judgement:
         self._weigh_target()
         for spot in self.missing.unattached():
             self.phantom.add(1, spot)
-        anomalies = tuple(self._anomalies())
+        anomalies = tuple(self._anomalies() if self.reading.state is KeyState.LIST else self._no_list())
         doubts = (*_about_ledger(self.stream, self.order), *self._reading_doubts())
         unexplained = tuple(f"{self.stream.name} on {self.reading.node}: {text}" for text in self._unexplained())
         if anomalies:
@@ -137,7 +117,7 @@ class _Judgement:
                 self._demand((number,), held - self.scan.present[number] - self.missing.required_of((number,)))
 
     def _weigh_target(self) -> None:
-        """What the primary held this node must hold, answered or not; and no more where every break was fenced.
+        """What the primary held this node must hold, answered or not; and no more, unless it was executed late.
 
         The primary may itself hold the strays that are here, and lack what is lost here: these explain a difference.
         """
@@ -148,20 +128,22 @@ class _Judgement:
         present, lost = self._present(opens), self.missing.required_of((None,))
         strays = self.phantom.count + len(self.missing.unattached()) + self.scan.duplicated.count
         self.surplus = self._demand(opens, length - must - present - self.missing.required_of(opens) - strays)
+        decided = [number for number in opens if not self.order.opens[number].floating]
+        present = self._present(decided)  # of the others, some may have been executed after the primary was asked
         excess = present - (length - must) - lost
         if excess > present:
             self.suspicions.append(
                 f"the primary held {elements(length)} at the end, fewer than the {must} that must be there"
             )
-        elif excess > 0 and not self.order.floating:
-            self._too_many(opens, excess)
+        elif excess > 0:
+            self._too_many(decided, excess)
 
     def _present(self, opens: Collection[int]) -> int:
         return sum(self.scan.present[number] for number in opens)
 
     def _demand(self, opens: Collection[int], count: int) -> int:
         """Require so many more of these open commands' elements; return how many there are none of."""
-        return self.missing.demand(opens, count, late_is_tail=not self.known.caught_up) if count > 0 else 0
+        return self.missing.demand(opens, count, self.known.caught_up) if count > 0 else 0
 
     def _too_many(self, opens: Collection[int], count: int) -> None:
         """The last `count` elements of these commands are there, and the primary did not execute them."""
@@ -187,6 +169,21 @@ class _Judgement:
         raise ValueError(f"{self.reading.node} sent {value} once and not again: a reading must stay the same")
 
     # names
+
+    def _no_list(self) -> Iterator[Anomaly]:
+        required = sorted(self.missing.required, key=lambda absent: absent.start)
+        count = _total(required) + self.surplus
+        first = First(0, str(required[0].value) if required else None, None)
+        node, where, late = self.reading.node, f"{self.stream.key} on {self.reading.node}", not self.known.caught_up
+        if self.reading.state is KeyState.WRONG_TYPE:
+            found = self.reading.found_type or "another type"
+            kind, first, text = Kind.WRONG_TYPE, First(None, "list", found), f"is not a list but: {found}"
+        else:
+            kind = Kind.STALE if late else Kind.MISSING_KEY
+            text = f"does not exist, and {elements(count)} must be there"
+            text += f"; {node} had not caught up" if late else ""
+        if count or self.reading.state is KeyState.WRONG_TYPE:
+            yield Anomaly(kind, node, self.stream.db, self.stream.key, max(count, 1), first, f"{where} {text}")
 
     def _anomalies(self) -> Iterator[Anomaly]:
         replaced = self.missing.replaced()
@@ -224,7 +221,8 @@ class _Judgement:
 
     def _cut_short(self, tail: list[Absent]) -> Anomaly:
         kind = Kind.TRUNCATED if self.known.caught_up else Kind.STALE
-        spot = First(self.scan.index, str(tail[0].value) if tail else None, None)
+        next_one = min(tail, key=lambda absent: (absent.start < self.scan.cursor, absent.start), default=None)
+        spot = First(self.scan.index, str(next_one.value) if next_one else None, None)
         text = f"the list ends after {elements(self.scan.index)}"
         text += f", where {spot.expected} was expected" if tail else ", and the primary's is longer"
         if kind is Kind.STALE:
@@ -259,9 +257,9 @@ class _Judgement:
 
     def _reading_doubts(self) -> Iterator[str]:
         name = f"{self.stream.name} on {self.reading.node}"
-        if self.scan.index != self.reading.length:
+        if self.reading.state is KeyState.LIST and self.scan.index != self.reading.length:
             yield f"{name}: {self.reading.length} elements were read, and {self.scan.index} were kept"
-        if not self.scan.index and not self.order.must and not self.known.target_length:
+        if self.reading.state is KeyState.LIST and not self.scan.index:
             yield f"{name}: a list without elements was read, which no server keeps"
 
     def _unexplained(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ primary's list length says so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from harness.checker.expected import Segment
@@ -59,23 +59,34 @@ class Missing:
     def required_of(self, opens: Collection[int | None]) -> int:
         return sum(absent.count for absent in self.required if absent.open in opens)
 
-    def demand(self, opens: Collection[int], count: int, late_is_tail: bool) -> int:
-        """Require the first `count` of these open commands' absent elements; return how many more there were none of.
+    def demand(self, opens: Collection[int], count: int, caught_up: bool) -> int:
+        """Require `count` more of these open commands' absent elements; return how many more there were none of.
 
-        late_is_tail: what may be executed late counts as missing at the end, since the node had not caught up.
+        Nothing says which. Where the list ends early anyway, or the node had not caught up, those at the end come
+        first, and those that may have been executed late count as missing there; else the order is that of positions.
         """
+        ends_early = not caught_up or any(absent.opening is self.tail for absent in self.required)
+        if ends_early:
+            count = self._demand_where(lambda absent: absent.open in opens and self._may_be_last(absent), count, True)
+        count = self._demand_where(lambda absent: absent.open in opens, count, False)
+        self.required.sort(key=lambda absent: absent.start)
+        return count
+
+    def _may_be_last(self, absent: Absent) -> bool:
+        floating = absent.open is not None and self._scan.order.opens[absent.open].floating
+        return floating or absent.opening is self.tail
+
+    def _demand_where(self, meant: Callable[[Absent], bool], count: int, at_the_end: bool) -> int:
         kept: list[Absent] = []
         for absent in self.optional:
-            if count == 0 or absent.open not in opens:
+            if count == 0 or not meant(absent):
                 kept.append(absent)
                 continue
             taken, rest = self._split(absent, min(absent.stop, absent.start + count))
             count -= taken.count
-            floating = absent.open is not None and self._scan.order.opens[absent.open].floating
-            self.required.append(replace(taken, opening=self.tail) if floating and late_is_tail else taken)
+            self.required.append(replace(taken, opening=self.tail) if at_the_end else taken)
             kept += rest
         self.optional = kept
-        self.required.sort(key=lambda absent: absent.start)
         return count
 
     def replaced(self) -> list[tuple[Absent, Spot]]:

@@ -22,7 +22,7 @@ _EVENT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _EVEN
 
 # What no patience cures: the server's words, and ours. A link that came up later shows that it was cured.
 _REFUSALS = {
-    r"Can't handle RDB format version (\d+)": "it can't read its primary's RDB format, version {}: it is too old for it",
+    r"Can't handle RDB format version (\d+)": "it is too old to read its primary's RDB format, version {}",
     r"Unknown RDB encoding type (\d+)": "its primary's data has an RDB encoding that it does not know, type {}",
     rf"Unable to AUTH to {_PEER}: -?([^\r\n]+)": "its primary refuses its credentials: {}",
     rf"{_PEER} aborted replication with an error: -?((?:NOAUTH|NOPERM|WRONGPASS)[^\r\n]*)": (

@@ -1,0 +1,240 @@
+"""From a run's evidence to its verdict. It sees values only, so that a stored run can be judged again.
+
+Nothing here may turn a question that could not be answered into "valid": what is missing, contradictory or crashes
+becomes a doubt, and a doubt makes the verdict unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from harness.checker.evidence import Convergence, Evidence, OtherKey, Reading, Shrink, Stream, Target
+from harness.checker.expectations import Docket, check_expectations, fits, in_words
+from harness.checker.expected import ExpectedOrder, UnusableLedgerError, expected_order
+from harness.checker.list_order import Circumstances, Findings, check_order
+from harness.checker.verdict import Anomaly, First, Kind, Outcome, Verdict
+from harness.checker.witness import with_primary
+from harness.scenario.model import Expect
+
+
+def judge(evidence: Evidence, expect: Expect, *, strict_capabilities: bool = False) -> Verdict:
+    """strict_capabilities: what the runtime can't measure or disturb is an expectation not met."""
+    docket = Docket(doubts=list(evidence.doubts), not_checked=list(evidence.not_checked), notes=list(evidence.notes))
+    trial = _Trial(evidence, expect, docket)
+    for step in (trial.judge_lists, trial.judge_keys, trial.judge_faults, trial.judge_expectations):
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - a checker that crashes gives unknown, never valid
+            docket.doubts.append(f"the checker failed: {type(error).__name__}: {error}")
+    return _verdict(docket, evidence, expect, strict_capabilities)
+
+
+def _verdict(docket: Docket, evidence: Evidence, expect: Expect, strict: bool) -> Verdict:
+    expected = set(expect.anomalies or ())
+    unexpected = tuple(anomaly for anomaly in docket.anomalies if anomaly.kind not in expected)
+    for kind in sorted(expected - {anomaly.kind for anomaly in docket.anomalies}):
+        if docket.doubts:
+            docket.doubts.append(f"{kind} was expected, and did not occur in what could be judged")
+        else:
+            docket.unmet.append(f"anomalies: {kind} was expected, and did not occur")
+    if strict:
+        docket.unmet += [f"not checked: {text}" for text in docket.not_checked]
+        docket.unmet += [f"not applied: {text}" for text in evidence.not_applied]
+    outcome = Outcome.INVALID if docket.anomalies else Outcome.UNKNOWN if docket.doubts else Outcome.VALID
+    return Verdict(
+        outcome=outcome,
+        as_expected=not (unexpected or docket.unmet or docket.doubts),
+        anomalies=tuple(docket.anomalies),
+        unexpected=unexpected,
+        unmet=tuple(dict.fromkeys(docket.unmet)),
+        doubts=tuple(dict.fromkeys(docket.doubts)),
+        not_checked=tuple(docket.not_checked),
+        not_applied=evidence.not_applied,
+        notes=tuple(dict.fromkeys(docket.notes)),
+    )
+
+
+class _Trial:
+    """One evidence, held against the rules step by step."""
+
+    def __init__(self, evidence: Evidence, expect: Expect, docket: Docket) -> None:
+        self.evidence, self.expect, self.docket = evidence, expect, docket
+        self.nodes = [node for node in evidence.nodes if expect.nodes is None or node in expect.nodes]
+        self.orders: dict[str, ExpectedOrder] = {}
+
+    # lists
+
+    def judge_lists(self) -> None:
+        self.docket.doubts += self._vacuous()
+        found: dict[tuple[str, str], Findings] = {}
+        for stream in self.evidence.streams:
+            found.update({(node, stream.name): findings for node, findings in self._stream(stream)})
+        for node in self.nodes:
+            for stream in self.evidence.streams:
+                if findings := found.get((node, stream.name)):
+                    self.docket.anomalies += findings.anomalies
+                    self.docket.doubts += findings.doubts
+                    self.docket.notes += findings.notes
+            self._judge_convergence(node)
+
+    def _vacuous(self) -> Iterator[str]:
+        """Evidence in which nothing was looked at proves nothing."""
+        if not self.nodes:
+            yield "no node was judged"
+        if not self.evidence.streams:
+            yield "nothing was written, so nothing was judged"
+        for node in self.expect.nodes or ():
+            if node not in self.evidence.nodes:
+                yield f"{node} should be judged, and was not looked at"
+        places: dict[tuple[int, str], str] = {}
+        for stream in self.evidence.streams:
+            other = places.setdefault((stream.db, stream.key), stream.name)
+            if other != stream.name:
+                yield f"{other} and {stream.name} were both written to {stream.key} in db {stream.db}"
+
+    def _stream(self, stream: Stream) -> Iterator[tuple[str, Findings]]:
+        try:
+            order = self.orders[stream.name] = expected_order(stream)
+        except UnusableLedgerError as error:
+            self.docket.doubts.append(f"{stream.name}: {error}")
+            return
+        except Exception as error:  # noqa: BLE001 - a checker that crashes gives unknown, never valid
+            self.docket.doubts.append(f"{stream.name}: its ledger can't be read: {type(error).__name__}: {error}")
+            return
+        self._judge_acknowledgements(stream, order)
+        readings = [reading for node in self.nodes if (reading := self._reading(node, stream)) is not None]
+        known = {reading.node: self._circumstances(reading.node, stream) for reading in readings}
+        first = {each.node: self._findings(stream, order, each, known[each.node]) for each in readings}
+        held = _most_held(first)
+        for reading in readings:
+            node, findings = reading.node, first[reading.node]
+            if any(held.get(connection, 0) > own for connection, own in findings.held.items()):
+                findings = self._findings(stream, order, reading, replace(known[node], held_elsewhere=held))
+            yield node, self._beside_primary(findings, stream)
+
+    def _findings(self, stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> Findings:
+        try:
+            return check_order(stream, order, reading, known)
+        except Exception as error:  # noqa: BLE001 - a checker that crashes gives unknown, never valid
+            text = f"{stream.name} on {reading.node} could not be judged: {type(error).__name__}: {error}"
+            return Findings(doubts=(text,))
+
+    def _beside_primary(self, findings: Findings, stream: Stream) -> Findings:
+        """Where the primary was read as well, tell whether it differs."""
+        for reading in self.evidence.readings:
+            if reading.stream == stream.name and reading.node not in self.nodes:
+                return with_primary(findings, reading)
+        return findings
+
+    def _reading(self, node: str, stream: Stream) -> Reading | None:
+        found = [each for each in self.evidence.readings if each.node == node and each.stream == stream.name]
+        if len(found) != 1:
+            self.docket.doubts.append(f"{stream.name} was read {len(found)} times from {node}, not once")
+        return found[0] if len(found) == 1 else None
+
+    def _circumstances(self, node: str, stream: Stream) -> Circumstances:
+        target = self._target(stream)
+        if target is None:
+            return Circumstances(None, caught_up=False)
+        convergence = self._convergence(node)
+        caught_up = convergence is not None and convergence.reached and not _means_nothing(convergence, target)
+        return Circumstances(target.lengths[stream.name], caught_up)
+
+    def _target(self, stream: Stream) -> Target | None:
+        found = [target for target in self.evidence.targets.values() if stream.name in target.lengths]
+        if len(found) != 1:
+            self.docket.doubts.append(f"{stream.name}: {len(found)} primaries told what they held at the end, not one")
+        return found[0] if len(found) == 1 else None
+
+    def _judge_acknowledgements(self, stream: Stream, order: ExpectedOrder) -> None:
+        if stream.must_acknowledge and (order.refused or order.unanswered):
+            self.docket.unmet.append(
+                f"{stream.name}: no fault is in the writer's way, so all {stream.values} elements must be "
+                f"acknowledged; {order.refused} were refused and {order.unanswered} got no answer, "
+                f"the first: {order.first_error}"
+            )
+        for commands in order.opens:
+            if commands.floating:
+                self.docket.notes.append(
+                    f"{stream.name}: connection {commands.connection} broke unfenced; its {commands.total} elements "
+                    "without an answer may stand anywhere after their place"
+                )
+
+    # convergence
+
+    def _convergence(self, node: str) -> Convergence | None:
+        found = [each for each in self.evidence.convergences if each.node == node]
+        return found[0] if len(found) == 1 else None
+
+    def _judge_convergence(self, node: str) -> None:
+        """A target that was never reached is told as stale where a tail is missing, and else leaves a doubt."""
+        convergence = self._convergence(node)
+        if convergence is None:
+            self.docket.doubts.append(f"whether {node} caught up was not measured, or more than once")
+            return
+        if any(_means_nothing(convergence, target) for target in self.evidence.targets.values()):
+            self.docket.doubts.append(
+                f"{node}: its primary's offset did not grow by what was written, so that offsets say nothing"
+            )
+        stale = any(anomaly.kind is Kind.STALE and anomaly.node == node for anomaly in self.docket.anomalies)
+        if not convergence.reached and not stale:
+            self.docket.doubts.append(
+                f"{node} never reached its primary's offset, though no list ends early; "
+                f"last seen: {convergence.last_seen}"
+            )
+
+    # keys
+
+    def judge_keys(self) -> None:
+        named = {(anomaly.node, anomaly.db, anomaly.key) for anomaly in self.docket.anomalies}
+        self.docket.anomalies += [_stray_key(other) for other in self.evidence.other_keys if other.node in self.nodes]
+        streams = {stream.name: stream for stream in self.evidence.streams}
+        for shrink in self.evidence.shrinks:
+            stream = streams.get(shrink.stream)
+            if stream is None:
+                self.docket.doubts.append(f"{shrink.stream} shrank on {shrink.node}, and nothing is known of it")
+            elif shrink.node in self.nodes and (shrink.node, stream.db, stream.key) not in named:
+                self.docket.anomalies.append(_shrunk(shrink, stream))
+
+    # faults and expectations
+
+    def judge_faults(self) -> None:
+        for fault in self.evidence.faults:
+            if not fault.met:
+                why = fault.why_not or "no reason was kept"
+                self.docket.doubts.append(f"{fault.fault} on {fault.link} at {fault.at} met nothing: {why}")
+
+    def judge_expectations(self) -> None:
+        check_expectations(self.evidence, self.expect, self.nodes, self.docket)
+        unanswered = sum(order.unanswered for order in self.orders.values())
+        if self.expect.unknown is not None and not fits(self.expect.unknown, unanswered):
+            expected = in_words(self.expect.unknown)
+            self.docket.unmet.append(f"unknown: {unanswered} elements got no decisive answer, not {expected}")
+
+
+def _most_held(findings: Mapping[str, Findings]) -> dict[int, int]:
+    """The most that any clean list holds of each fenced connection's open commands: the primary executed so many."""
+    most: dict[int, int] = {}
+    for each in findings.values():
+        for connection, held in each.held.items() if not each.anomalies else ():
+            most[connection] = max(held, most.get(connection, 0))
+    return most
+
+
+def _means_nothing(convergence: Convergence, target: Target) -> bool:
+    return convergence.how == "offset" and not target.offset_counts
+
+
+def _stray_key(other: OtherKey) -> Anomaly:
+    message = f"{other.key} in db {other.db} of {other.node}: nothing of ours wrote this key"
+    return Anomaly(Kind.PHANTOM, other.node, other.db, other.key, 1, First(None, None, other.key), message)
+
+
+def _shrunk(shrink: Shrink, stream: Stream) -> Anomaly:
+    message = (
+        f"{stream.key} on {shrink.node} held {shrink.before} elements, and {shrink.after} {shrink.seconds:.2f} s after "
+        "the first write, in the same replication history"
+    )
+    first = First(shrink.after, str(shrink.before), str(shrink.after))
+    return Anomaly(Kind.SHRANK, shrink.node, stream.db, stream.key, shrink.before - shrink.after, first, message)
