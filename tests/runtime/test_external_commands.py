@@ -99,9 +99,11 @@ def test_a_probe_is_all_that_is_ever_written_to_a_replica(a_and_b):
 def test_a_refused_deployment_sends_nothing_else_either(a_and_b, stranger):
     a, _ = a_and_b
     runtime = ExternalRuntime({"a": a, "b": stranger}, KeyNaming("r1"), patience_s=0.2)
-    with Monitor(a) as on_a, Monitor(stranger) as on_b, runtime.deploy(PAIR) as deployment:
+    with Monitor(a) as on_a, Monitor(stranger) as on_b:
+        deployment = runtime.deploy(PAIR)
         with pytest.raises(SetupError, match="does not follow"):
             deployment.attach()
+        deployment.close()
     check_harmless(on_a.commands, "harness:r1:")
     check_harmless(on_b.commands, "harness:r1:")
     assert touched(on_a.commands, WRITES) == {"harness:r1::canary:follows:a"}

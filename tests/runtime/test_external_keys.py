@@ -53,9 +53,14 @@ def test_a_runs_keys_are_removed_at_the_end_and_nobody_elses(a_and_b):
 
 def test_a_runs_keys_are_removed_after_a_failure(a_and_b):
     a, b = a_and_b
-    with pytest.raises(HarnessError, match="FLUSHALL may not be sent"), deploy(a, b) as deployment:
-        push(deployment, deployment.keys.claim("a", "numbers:list"))
-        connect(deployment.control("a")).flushall()
+    deployment = deploy(a, b)
+    push(deployment, deployment.keys.claim("a", "numbers:list"))
+    with (
+        pytest.raises(HarnessError, match="FLUSHALL may not be sent"),
+        deployment,
+        Connection(deployment.entry("a")) as one,
+    ):
+        one.command("FLUSHALL")
     assert contents(a) == {}
 
 
