@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from harness.errors import Failure, SetupError, UsageError
+from harness.errors import Failure, HarnessError, SetupError, UsageError
 from harness.fault.proxy_errors import ProxyRefusedError, ProxyUnreachableError
 from harness.fault.proxy_process import READY_WITHIN_S, ProxyProcess, start_embedded, start_program
 from harness.fault.toxic import Toxic, stream_of
@@ -98,7 +98,7 @@ class FaultProxy:
                 upstream=_join(*upstream), name=safe, listen=_join(listen_host, listen_port)
             )
         except Failure as error:
-            raise self._explained(error, f"{name} cannot lead through a fault proxy") from None
+            raise self.explained(error, f"{name} cannot lead through a fault proxy") from None
         link = ProxiedLink(self, self._client, made, name)
         self._links.append(link)
         if self._process is None:
@@ -124,9 +124,11 @@ class FaultProxy:
                 "that runs here, or leave the choice to the harness (auto)"
             ) from None
 
-    def _explained(self, error: Failure, what: str) -> SetupError:
-        """An error in words of the link, or how our own process ended if that is the cause."""
+    def explained(self, error: Failure, what: str) -> Failure:
+        """The error in words of the link; if our own process has ended, that and its last lines."""
         ended = self._process.why_ended() if self._process else ""
+        if ended and self.kind == "embedded":
+            return HarnessError(f"{what}: {ended}")
         return SetupError(f"{what}: {ended or error}")
 
     def close(self) -> None:
@@ -243,7 +245,7 @@ class ProxiedLink:
         try:
             action()
         except Failure as error:
-            raise self._owner._explained(error, f"{self.name}: {what} failed") from None
+            raise self._owner.explained(error, f"{self.name}: {what} failed") from None
 
 
 def _opened(process: ProxyProcess, where: str = "own process") -> FaultProxy:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 import toxiproxy.api
 
-from harness.errors import SetupError, UsageError
+from harness.errors import HarnessError, SetupError, UsageError
 from harness.fault.toxic import Toxic
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
 from harness.runtime.readiness import wait_until
@@ -121,7 +121,7 @@ class TestEmbedded:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not is_running(pid), deadline_s=20, what="its end")
             expected = r"a->b: cut failed: the embedded fault proxy was ended by SIGKILL; its last lines:\n\(none\)"
-            with pytest.raises(SetupError, match=expected):
+            with pytest.raises(HarnessError, match=expected):
                 link.cut()
 
     def test_dies_with_a_parent_that_is_killed(self) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 from typing import Final
 
-_BACKLOG: Final = 4096
+BACKLOG: Final = 4096  # connections that may wait to be accepted
 
 
 class AddressError(Exception):
@@ -48,7 +48,7 @@ def listen_on(host: str, port: int) -> socket.socket:
         if not host and bound.family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.bind((host, port))
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
         bound.setblocking(False)
     except OSError as error:
         bound.close()

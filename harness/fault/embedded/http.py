@@ -21,6 +21,7 @@ _PHRASES: Final = {
     405: "Method Not Allowed",
     409: "Conflict",
     413: "Request Entity Too Large",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
 }
 _LARGEST_HEAD: Final = 64 * 1024
@@ -114,7 +115,7 @@ async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.LimitOverrunError:
-        raise BadRequestError(413) from None
+        raise BadRequestError(431) from None
     first, *lines = head.strip("\r\n").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[1].startswith("/") or not words[2].startswith("HTTP/1."):

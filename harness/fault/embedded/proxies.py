@@ -6,7 +6,7 @@ import asyncio
 import functools
 from typing import Any
 
-from .address import AddressError, bound_address, join_host_port, listen_on, resolve
+from .address import BACKLOG, AddressError, bound_address, join_host_port, listen_on, resolve
 from .connection import Connection, End
 from .refused import RefusedError
 from .stream import Line, Toxic
@@ -55,7 +55,8 @@ class Proxy:
         generation = object()  # so that a client accepted at the very moment of a stop is not taken over by a restart
         self._generation = generation
         accepted = functools.partial(self._accepted, generation)
-        self._server = await asyncio.get_running_loop().create_server(lambda: End(accepted), sock=listener)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: End(accepted), sock=listener, backlog=BACKLOG)
         self.listen = bound_address(listener)
 
     async def stop(self) -> None:
