@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from harness.endpoint.profile import profiles
 from harness.scenario import model, source
 from harness.scenario.directives import OWNED
-from harness.scenario.moment import EVENTS, MAX_SECONDS
+from harness.scenario.moment import MAX_SECONDS
 from harness.scenario.resolve import FIRST_PORT
 from harness.scenario.toxics import FIGURES, TOXICS
 
@@ -83,7 +83,9 @@ a second document are refused; anchors and aliases work. A file has at most {sou
 | --- | --- |
 | `20%` | that share of the values, of every workload, has been sent |
 | `1.5s`, `300ms`, `1.5` | seconds, at most {MAX_SECONDS:,.0f} |
-| {", ".join(f"`{event}`" for event in EVENTS)} | a full sync of the link is under way, the link came up again, all values are written |
+| `full_sync` | a full sync of the link is under way |
+| `link_up` | the link came up again |
+| `written` | all values are written |
 
 A fault that stops the writer itself (on `client->PRIMARY`: cut, timeout, limit_data, a bandwidth of 0, reset_peer after
 0 ms) needs `until` in seconds, since no later share of the values would be reached.

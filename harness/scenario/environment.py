@@ -20,7 +20,7 @@ class Environment:
     every node that names it, for servers that the harness starts itself.
     """
 
-    variables: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
     throwaway_passwords: bool = False
     made_up: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -60,8 +60,12 @@ class _Filling:
             self.filled[path] = Filled("", ())
             return text
         self.filled[path] = filled
-        only_text = not filled.variables or "string" in (types := types_at(self.model, path)) or not types
-        return filled.text if only_text else typed(filled.text)
+        return filled.text if not filled.variables or self._is_text(path) else typed(filled.text)
+
+    def _is_text(self, path: Path) -> bool:
+        """Whether the value at path may be any text; a number that comes from the environment is a number elsewhere."""
+        types = () if _is_password(path) else types_at(self.model, path)
+        return "string" in types or not types
 
 
 def _is_password(path: Path) -> bool:

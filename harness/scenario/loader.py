@@ -30,6 +30,7 @@ from harness.scenario.write_rules import property_problems, write_problems, writ
 from harness.topology import Node, Topology
 
 KINDS: Mapping[str, type[BaseModel]] = {"scenario": Scenario}
+MAX_MISTAKES = 100  # shown of one file
 SUFFIXES = (".yaml", ".yml")
 _STANDING_IN: Mapping[str, Any] = {  # for sections that are wrong, while the others are checked
     "version": VERSION,
@@ -98,10 +99,18 @@ def _load_all(paths: Sequence[Path], overrides: Sequence[str], environment: Envi
         file = _File(path, read_source(path), environment)
         if scenario := file.load(options):
             loaded.append(scenario)
-        mistakes += sorted(file.source.mistakes, key=_place)
+        mistakes += _shortened(file.source)
     if mistakes:
         raise ScenarioError(list(dict.fromkeys(mistakes)))
     return loaded
+
+
+def _shortened(source: Source) -> list[Mistake]:
+    """The file's mistakes from its top to its end, the first hundred of them."""
+    mistakes = sorted(source.mistakes, key=_place)
+    rest = len(mistakes) - MAX_MISTAKES
+    more = [Mistake(source.file, "", f"and {rest} more mistakes")] if rest > 0 else []
+    return mistakes[:MAX_MISTAKES] + more
 
 
 def _place(mistake: Mistake) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from harness.scenario.fields import HIDDEN, UnexpectedError, shown
+from harness.scenario.model import ALTERNATIVES
 from harness.scenario.scalars import Filled, Path
 from harness.scenario.source import Source
 
@@ -24,7 +25,7 @@ class Explainer:
 
     def add(self, error: ValidationError) -> list[Path]:
         """Note every error; returns where they are."""
-        found = [(_path(item["loc"]), item) for item in error.errors(include_url=False)]
+        found = [(_path(item["loc"], self._source.data), item) for item in error.errors(include_url=False)]
         for path, item in found:
             if item["type"] == "too_short" and any(_inside(other, path) for other, _ in found):
                 continue  # pydantic counts the entries that are right
@@ -78,6 +79,7 @@ class Explainer:
         return f"{shown(HIDDEN if filled.secret else value)} (from {names})"
 
 
+_MARKS = frozenset({*ALTERNATIVES, "[key]"})
 _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "dict_type": "a mapping (key: value)",
@@ -88,9 +90,19 @@ _EXPECTED: Mapping[str, str] = {
 }
 
 
-def _path(location: Sequence[str | int]) -> Path:
-    """The place in the file: without the names of alternatives, and without pydantic's mark of a key."""
-    return tuple(part for part in location if not (isinstance(part, str) and (part.startswith("<") or part == "[key]")))
+def _path(location: Sequence[str | int], data: object) -> Path:
+    """The place in the file: without the names of the models' alternatives, and without pydantic's mark of a key."""
+    path: list[str | int] = []
+    for part in location:
+        is_there = isinstance(data, dict) and part in data
+        if part in _MARKS and not is_there:
+            continue
+        path.append(part)
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+    return tuple(path)
 
 
 def _inside(path: Path, outer: Path) -> bool:

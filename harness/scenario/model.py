@@ -214,6 +214,10 @@ class Range(Model):
         return self
 
 
+# Where a value may have one of several forms, its own look decides which; these names then stand in pydantic's paths.
+ALTERNATIVES = ("<count>", "<range>", "<links>", "<number>", "<nodes>", "<list>", "<one>", "<several>")
+
+
 def _count_or_range(value: object) -> str:
     return "<range>" if isinstance(value, (dict, Range)) else "<count>"
 

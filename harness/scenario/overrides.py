@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import Mistake
+from harness.scenario.fields import shown as shown_value
 from harness.scenario.scalars import Path, Plain
-from harness.scenario.source import Source, parse_value
+from harness.scenario.source import Source, dotted, parse_value, printable
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,18 @@ def parse_overrides(texts: Sequence[str]) -> tuple[list[Override], list[Mistake]
     mistakes: list[Mistake] = []
     for text in texts:
         name, equals, value = text.partition("=")
-        where = f"--set {name}=…"
+        where = f"--set {printable(name)}=…"
         parts = tuple(name.split("."))
         if not equals or not all(parts):
-            mistakes.append(Mistake(f"--set {name}", "", "expected PATH=VALUE, as in workload.values=250000"))
+            path = re.match(r"[\w.>-]*", name, re.ASCII)  # what follows may be a password
+            message = "expected PATH=VALUE, as in workload.values=250000"
+            mistakes.append(Mistake(where if equals else f"--set {path[0] if path else ''}…", "", message))
             continue
         parsed = parse_value(where, value)
-        mistakes += parsed.mistakes
-        overrides.append(Override(where, parts, parsed.data))
+        if parsed.mistakes:
+            mistakes += parsed.mistakes
+        else:
+            overrides.append(Override(where, parts, parsed.data))
     return overrides, mistakes
 
 
@@ -51,7 +57,7 @@ def apply(source: Source, override: Override) -> None:
         path = _set(source, override)
     except _Misplaced as misplaced:
         message = f"{misplaced.message} in {source.file}"
-        source.mistakes.append(Mistake(override.where, ".".join(override.parts), message))
+        source.mistakes.append(Mistake(override.where, dotted(override.parts), message))
         return
     for places in (source.keys, source.values, source.overridden):
         for stale in [other for other in places if other[: len(path)] == path]:
@@ -83,11 +89,11 @@ def _set(source: Source, override: Override) -> Path:
 def _step(holder: Plain, name: str, path: Path) -> str | int:
     if isinstance(holder, dict):
         return name
-    shown = ".".join(str(part) for part in path)
+    shown = dotted(path)
     if not isinstance(holder, list):
         raise _Misplaced(path, f"{shown} holds a single value")
     if not (name.isascii() and name.isdigit()):
-        raise _Misplaced(path, f"{shown} is a list, so an index must follow ({shown}.0), not {name!r},")
+        raise _Misplaced(path, f"{shown} is a list, so an index must follow ({shown}.0), not {shown_value(name)},")
     if not len(name) < 10 or int(name) >= len(holder):
         there = f"the last one is {shown}.{len(holder) - 1}" if holder else "the list is empty"
         raise _Misplaced(path, f"{shown} has no entry {name[:10]} ({there})")
@@ -100,8 +106,7 @@ def _below(holder: Plain, step: str | int, path: Path, following: str) -> Plain:
     if isinstance(holder, dict):
         below = holder.get(str(step))
     if below is None and following.isascii() and following.isdigit():
-        shown = ".".join(str(part) for part in path)
-        raise _Misplaced(path, f"there is no {shown} to take entry {following[:10]} of")
+        raise _Misplaced(path, f"nothing stands at {dotted(path)}, so there is no entry {following[:10]}")
     return below
 
 

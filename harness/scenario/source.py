@@ -62,10 +62,11 @@ class Source:
 
 def dotted(path: Path) -> str:
     """ "topology.nodes.a.port"; what a terminal could not show of a key is escaped, and a long key is shortened."""
-    return ".".join(_printable(str(part)) for part in path)
+    return ".".join(printable(str(part)) for part in path)
 
 
-def _printable(part: str) -> str:
+def printable(part: str) -> str:
+    """One key of a path, on one line and not too long."""
     text = part if part.isprintable() else repr(part)[1:-1]
     return text if len(text) <= 60 else f"{text[:59]}…"
 
@@ -101,7 +102,7 @@ def parse_value(where: str, text: str) -> Source:
         root = _Composer(source, text).root()
         source.data = _data(root, (), source) if root else None
     except UnreadableError as unreadable:
-        source.mistakes.append(unreadable.mistake)
+        source.mistakes.append(Mistake(where, "", unreadable.mistake.message))
     return source
 
 
@@ -115,8 +116,8 @@ def _read(path: FilePath) -> bytes:
     except OSError as error:
         raise UnreadableError(Mistake(str(path), "", f"cannot be read: {error.strerror or error}")) from None
     if size > MAX_BYTES:
-        what = f"{size} bytes" if size > MAX_BYTES + 1 else f"more than {MAX_BYTES} bytes"
-        raise UnreadableError(Mistake(str(path), "", f"{what} are no scenario file; at most {MAX_BYTES} are read"))
+        what = f"{size} bytes are" if size > MAX_BYTES + 1 else "this is"
+        raise UnreadableError(Mistake(str(path), "", f"{what} too much for a scenario; at most {MAX_BYTES} are read"))
     return content
 
 
@@ -230,14 +231,17 @@ class _Composer:
     def _syntax(self, error: yaml.MarkedYAMLError) -> UnreadableError:
         place = error.problem_mark or error.context_mark
         mark = Mark(place.line + 1, place.column + 1) if place else Mark(1, 1)
-        if place and self._character(place.line, place.column) == "\t":
-            return self._stop(mark, "a tab cannot stand here; YAML is indented with spaces")
-        context = f" {error.context}" if error.context else ""
-        return self._stop(mark, f"not YAML:{context}{',' if context else ''} {error.problem or 'it cannot be read'}")
+        context = f" {error.context}," if error.context else ""
+        message = f"not YAML:{context} {error.problem or 'it cannot be read'}"
+        return self._stop(mark, (self._likely_cause(place.index) if place else None) or message)
 
-    def _character(self, line: int, column: int) -> str:
-        lines = self._text.split("\n")
-        return lines[line][column : column + 1] if line < len(lines) else ""
+    def _likely_cause(self, index: int) -> str | None:
+        """What users most often meant, by the character where the parser stopped."""
+        if self._text[index : index + 1] == "\t":
+            return "a tab cannot stand here; YAML is indented with spaces"
+        if index and self._text[index - 1 : index + 1] == "${":
+            return 'inside { } and [ ] a reference goes in quotes, as in {values: "${N}"}'
+        return None
 
     def _unreadable_character(self, error: yaml.reader.ReaderError) -> UnreadableError:
         code = error.character if isinstance(error.character, int) else ord(error.character)
