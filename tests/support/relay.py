@@ -14,19 +14,20 @@ from harness.endpoint.address import Endpoint
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a connection ends. replies: whole reply lines that pass first, after those of `skip` bytes' worth of
-    introduction; reset: by RST; hold: the server's side stays open, and what it had not been given yet comes late.
+    """Where a connection ends. when: from all reply bytes so far, how many of them may pass, None while all may.
+
+    reset: by RST. hold: from all command bytes so far, how many may pass; late: the rest passes when this is set, and
+    until then the server's side stays open.
     """
 
     when: Callable[[bytes], int | None]
     reset: bool = False
+    hold: Callable[[bytes], int | None] = lambda commands: None
+    late: threading.Event | None = None
 
 
 class Relay:
-    """Forwards connections to `upstream`. cuts: for the first connections, one each; later ones pass unharmed.
-
-    A cut is a function of all reply bytes so far that returns how many of them may pass, None while all may.
-    """
+    """Forwards connections to `upstream`. cuts: for the first connections, one each; later ones pass unharmed."""
 
     def __init__(self, upstream: Endpoint, *cuts: Cut) -> None:
         self._upstream, self._cuts = upstream, list(cuts)
@@ -61,15 +62,22 @@ class Relay:
             cut = self._cuts.pop(0) if self._cuts else Cut(lambda replies: None)
             server = socket.create_connection((self._upstream.host, self._upstream.port))
             self._sockets += [client, server]
-            for target, arguments in ((self._to_server, (client, server)), (self._to_client, (server, client, cut))):
-                thread = threading.Thread(target=target, args=arguments, daemon=True)
+            for target, ends in ((self._to_server, (client, server)), (self._to_client, (server, client))):
+                thread = threading.Thread(target=target, args=(*ends, cut), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _to_server(self, client: socket.socket, server: socket.socket) -> None:
+    def _to_server(self, client: socket.socket, server: socket.socket, cut: Cut) -> None:
+        whole, passed = b"", 0
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 16):
-                server.sendall(data)
+                whole += data
+                limit = cut.hold(whole)
+                server.sendall(whole[passed:limit])
+                passed = len(whole) if limit is None else limit
+        with contextlib.suppress(OSError):
+            if cut.late is not None and cut.late.wait(20):
+                server.sendall(whole[passed:])
             server.shutdown(socket.SHUT_WR)
 
     def _to_client(self, server: socket.socket, client: socket.socket, cut: Cut) -> None:
@@ -87,13 +95,27 @@ class Relay:
         return None
 
     def _break(self, client: socket.socket, reset: bool) -> None:
-        """FIN, or RST: an aborting close needs the last reference to the socket, so its reader is ended first."""
+        """FIN, or RST. Nothing more is read from the client then."""
         if reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.shutdown(socket.SHUT_RD)
             client.close()
         else:
             client.shutdown(socket.SHUT_RDWR)
+
+
+def after_pushes(count: int) -> Callable[[bytes], int | None]:
+    """Let this many RPUSH commands pass."""
+
+    def hold(commands: bytes) -> int | None:
+        position = -1
+        for _ in range(count + 1):
+            position = commands.find(b"\r\n$5\r\nRPUSH", position + 1)
+            if position < 0:
+                return None
+        return commands.rfind(b"*", 0, position)
+
+    return hold
 
 
 def after_lines(count: int, extra: int = 0) -> Callable[[bytes], int | None]:

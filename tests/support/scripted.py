@@ -87,9 +87,7 @@ class ScriptedServer:
             raise self._errors[0]
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.refuse_from_now_on()
         self._acceptor.join(10)
         for client in self._clients:
             with contextlib.suppress(OSError):
@@ -97,6 +95,12 @@ class ScriptedServer:
         for thread in self._threads:
             thread.join(10)
         assert not any(thread.is_alive() for thread in self._threads), "a handler did not end"
+
+    def refuse_from_now_on(self) -> None:
+        """Accept no further connections; those that are there stay."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def _accept(self) -> None:
         while True:
