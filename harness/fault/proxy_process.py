@@ -29,7 +29,7 @@ _EMBEDDED = Path(__file__).with_name("embedded") / "__main__.py"
 class ProxyProcess:
     """A fault proxy that we started. what: how messages call it; url: of its REST API, "" if it tells that itself."""
 
-    def __init__(self, what: str, arguments: Sequence[str | Path], url: str = "") -> None:
+    def __init__(self, what: str, arguments: Sequence[str], url: str = "") -> None:
         self.what, self._url = what, url
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process; `stop` closes it
         try:
@@ -94,7 +94,7 @@ class ProxyProcess:
 
 def start_embedded() -> ProxyProcess:
     """Not waited for: it takes about 50 ms. Its life hangs on our end of its standard input."""
-    return ProxyProcess("the embedded fault proxy", [sys.executable, "-I", "-S", _EMBEDDED, "--port", "0"])
+    return ProxyProcess("the embedded fault proxy", [sys.executable, "-I", "-S", str(_EMBEDDED), "--port", "0"])
 
 
 def start_program(path: Path, owner: Callable[[int], None] | None) -> ProxyProcess:
@@ -102,7 +102,7 @@ def start_program(path: Path, owner: Callable[[int], None] | None) -> ProxyProce
     host = _own_loopback_address()
     with socket.create_server((host, 0)) as free:
         port = free.getsockname()[1]
-    arguments = [path, "-host", host, "-port", str(port)]
+    arguments = [str(path), "-host", host, "-port", str(port)]
     process = ProxyProcess(str(path), arguments, f"http://{host}:{port}")
     if owner is not None:
         try:

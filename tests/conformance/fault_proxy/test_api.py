@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness.fault.toxiproxy import open_fault_proxy
-from tests.conformance.fault_proxies import choice
+from tests.conformance.fault_proxy.choices import choice
 from tests.fault.tcp import refuses
 
 PROXY = {"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
+
+Add = Callable[..., str]  # add(kind, attributes, back=False, toxicity=1.0) -> the toxic's name
 
 REAL = os.environ.get("HARNESS_TOXIPROXY_SERVER") or shutil.which("toxiproxy-server")
 
