@@ -1,4 +1,4 @@
-"""Each test runs over the embedded proxy and over the real one: a link through it, with both ends in the test's hand."""
+"""Each test runs over the embedded proxy and over the real one: a link through it, with both ends in one hand."""
 
 from __future__ import annotations
 
