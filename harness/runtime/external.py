@@ -6,7 +6,7 @@ scope that holds it to that. The run's own keys are removed at the end, also aft
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
@@ -15,10 +15,13 @@ from typing import Self
 from harness.endpoint.address import Endpoint
 from harness.endpoint.allowed import Scope
 from harness.errors import HarnessError, UsageError
+from harness.resp.connection import Connection
 from harness.runtime.base import Capability, LinkOpener, NodeFacts, ProxiedLink
+from harness.runtime.canary import CanaryLag, Record, canary_key, lag_key, seen, write_canary
 from harness.runtime.identity import Identity, identify, open_endpoint, product
 from harness.runtime.own_keys import KeyNaming, OwnKeys
 from harness.runtime.proof import Proof, check_distinct
+from harness.runtime.readiness import wait_until
 from harness.topology import Link, Role, Topology
 
 NAME = "external"
@@ -68,17 +71,19 @@ class ExternalDeployment:
     """Endpoints found usable, distinct, and (after `attach`) following each other as the topology says.
 
     keys: what the run may write, each to be claimed first; the first claim attaches. notes: what a report should say.
+    by_canary (known once attached): the replicas whose offsets tell nothing, so that only a canary shows how far they
+    are.
     """
 
     runtime = NAME
     capabilities = NOTHING
 
-    def __init__(
-        self, proof: Proof, endpoints: Mapping[str, Endpoint], naming: KeyNaming, opened: ExitStack
-    ) -> None:
+    def __init__(self, proof: Proof, endpoints: Mapping[str, Endpoint], naming: KeyNaming, opened: ExitStack) -> None:
         self.topology = proof.topology
         self.keys = OwnKeys(endpoints, naming, self.attach)
         self.notes: list[str] = []
+        self.by_canary: frozenset[str] = frozenset()
+        self._naming = naming
         self._proof, self._endpoints, self._opened = proof, endpoints, opened
         self._proved = False
         for node, endpoint in endpoints.items():
@@ -89,7 +94,32 @@ class ExternalDeployment:
         """Prove that each replica follows its primary; SetupError, with nothing left behind, where one does not."""
         if not self._proved:
             self.notes += self._proof.prove()
+            replicas = [node.name for node in self.topology.replicas]
+            self.by_canary = frozenset(name for name in replicas if not self._proof.offsets_mean_something(name))
             self._proved = True
+
+    def await_canary(self, node: str, connection: Connection, key: str, deadline_s: float) -> None:
+        """Write a canary beside this key through the node's root primary, and return once `connection` shows it.
+
+        The connection leads to the node, in the key's database, and is to be read from afterwards.
+        WaitedTooLongError (what was seen last) where it doesn't come within deadline_s; any other SetupError where the
+        canary is refused or a connection ends.
+        """
+        root = self._endpoints[self.topology.root_of(node).name]
+        with Connection(root.with_database(connection.endpoint.db)) as primary:
+            canary = write_canary(primary.command, canary_key(self._naming.run_id, key))
+        wait_until(
+            lambda: seen(connection.command, canary),
+            deadline_s=deadline_s,
+            what=f"{node} to show a canary written after the last value",
+            describe=lambda: "it does not show it",
+        )
+
+    def canary_lag(self, nodes: Iterable[str], key: str, db: int, record: Record) -> CanaryLag:
+        """A lag sampler for these replicas of one primary, over canaries beside this key; not started yet."""
+        endpoints = {node: self._endpoints[node].with_database(db) for node in nodes}
+        root = self._endpoints[self.topology.root_of(next(iter(endpoints))).name]
+        return CanaryLag(root.with_database(db), endpoints, lag_key(self._naming.run_id, key), record)
 
     def endpoint(self, node: str) -> Endpoint:
         return self._endpoints[node]

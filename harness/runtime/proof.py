@@ -16,6 +16,7 @@ from itertools import combinations
 from harness.endpoint.address import Endpoint
 from harness.endpoint.allowed import own_key
 from harness.errors import Failure, HarnessError, SetupError
+from harness.replication import ReplicationInfo
 from harness.resp.connection import Connection
 from harness.resp.replication_info import parse_replication
 from harness.resp.replies import ErrorReply
@@ -60,6 +61,16 @@ class Proof:
             self._remove({**canaries, **probes})
         return self._notes(probes)
 
+    def offsets_mean_something(self, node: str) -> bool:
+        """Whether this replica's offset can be compared with its root's: both tell the same replication history.
+
+        Managed endpoints call themselves primaries at offset 0, whatever they follow.
+        """
+        own, root = self._replication(node), self._replication(self.topology.root_of(node).name)
+        if own is None or root is None or own.role is Role.PRIMARY:
+            return False
+        return own.replication_id != "" and own.replication_id == root.replication_id
+
     def _prove_below(self, root: str, canaries: dict[str, str], probes: dict[str, str]) -> None:
         replicas = [node.name for node in self.topology.replicas_below(root)]
         hidden = self.identities[root].run_id is None
@@ -95,14 +106,19 @@ class Proof:
 
     def _state(self, node: str) -> str:
         """What the node says of its own replication, for messages."""
-        reply = self.connections[node].command("INFO", "replication")
-        try:
-            info = parse_replication(reply.decode(errors="replace") if isinstance(reply, bytes) else "")
-        except HarnessError:
+        info = self._replication(node)
+        if info is None:
             return "does not tell its role"
         if info.role is Role.PRIMARY:
             return "says that it is a primary"
         return f"says that it is a replica, its link {'up' if info.link_up else 'down'}"
+
+    def _replication(self, node: str) -> ReplicationInfo | None:
+        reply = self.connections[node].command("INFO", "replication")
+        try:
+            return parse_replication(reply.decode(errors="replace") if isinstance(reply, bytes) else "")
+        except HarnessError:
+            return None
 
     def _probe(self, node: str, probes: dict[str, str]) -> None:
         """Write a probe to a replica. One that refuses, being read-only, can't be the primary that takes the canary."""

@@ -7,8 +7,11 @@ import pytest
 from harness.endpoint.client import connect
 from harness.resp.connection import Connection
 from harness.runtime.canary import CanaryLag, CanaryRefusedError, _Written, canary_key, lag_key, seen, write_canary
-from harness.runtime.readiness import wait_until
-from tests.support.managed import refusing
+from harness.runtime.external import ExternalRuntime
+from harness.runtime.own_keys import KeyNaming
+from harness.runtime.readiness import WaitedTooLongError, wait_until
+from harness.topology import Node, Topology
+from tests.support.managed import enterprise, hiding, refusing
 from tests.support.pairs import contents, follow, stop_following
 from tests.support.resp_proxy import Error, RespProxy
 
@@ -134,3 +137,41 @@ def test_a_canary_that_was_forgotten_counts_as_the_oldest_that_was_not(monkeypat
     for now in (10.0, 11.0, 13.0):
         written.acknowledge(now)
     assert written.age_s(0, 20.0) == 9.0
+
+
+PAIR = Topology({"a": Node("a", 6379), "b": Node("b", 10878, replica_of="a")})
+
+
+def test_a_replica_whose_offset_can_be_compared_needs_no_canary(a_and_b):
+    with ExternalRuntime(dict(zip("ab", a_and_b, strict=True)), KeyNaming("r1")).deploy(PAIR) as deployment:
+        deployment.attach()
+        assert deployment.by_canary == set()
+
+
+@pytest.mark.parametrize("fields", [(b"master_replid",), (b"role",)])
+def test_one_that_hides_its_history_or_its_role_is_asked_by_canary(a_and_b, fields):
+    a, b = a_and_b
+    with RespProxy(b, hiding(*fields)) as proxy:
+        runtime = ExternalRuntime({"a": a, "b": proxy.endpoint}, KeyNaming("r1"))
+        with runtime.deploy(PAIR) as deployment:
+            deployment.attach()
+            assert deployment.by_canary == {"b"}
+
+
+def test_a_canary_is_awaited_on_the_connection_that_then_reads(a_and_b):
+    a, b = a_and_b
+    with RespProxy(b, enterprise()) as proxy:
+        runtime = ExternalRuntime({"a": a, "b": proxy.endpoint}, KeyNaming("r1"))
+        with runtime.deploy(PAIR) as deployment:
+            key = deployment.keys.claim("a", "k", 3)
+            assert deployment.by_canary == {"b"}
+            with Connection(deployment.endpoint("b").with_database(3)) as reader:
+                deployment.await_canary("b", reader, key, 20)
+                assert proxy.requests[-1] == [b"GET", b"harness:r1::canary:{harness:r1:k}"]
+                stop_following(b)
+                with pytest.raises(WaitedTooLongError, match="b to show a canary written after the last value"):
+                    deployment.await_canary("b", reader, key, 0.2)
+            with deployment.canary_lag(["b"], key, 3, lambda *sample: None) as lag:
+                sampled(lag)
+            assert lag.failure is None
+    assert contents(a) == {}
