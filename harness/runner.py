@@ -163,7 +163,7 @@ def passwords(loaded: LoadedScenario) -> tuple[str, ...]:
 def judge_again(run_dir: Path, *, strict_capabilities: bool = False) -> Result:
     """Judge the evidence that a run left; starts and asks no server."""
     directory = RunDirectory.open(run_dir)
-    loaded = load(directory.scenario, throwaway_passwords=True)
+    loaded = replace(load(directory.scenario, throwaway_passwords=True), name=directory.name)
     evidence, facts = directory.load_evidence(), directory.load_facts()
     verdict = judge(evidence, loaded.scenario.expect, strict_capabilities=strict_capabilities)
     return Result(loaded, facts.part, verdict, None, summarize(loaded, evidence, verdict, facts), run_dir)
@@ -174,5 +174,5 @@ def replay(run_dir: Path, options: Options) -> Result:
     directory = RunDirectory.open(run_dir)
     facts = directory.load_facts()
     failing = directory.reproduce if directory.reproduce.exists() else directory.scenario
-    loaded = load(failing, throwaway_passwords=True)
+    loaded = replace(load(failing, throwaway_passwords=True), name=directory.name)
     return run(loaded, replace(options, seed=options.seed or facts.seed), part="written")

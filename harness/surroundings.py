@@ -5,13 +5,18 @@ Looking costs little and changes nothing; what can't be had is told with the rea
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import Failure
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+DOCKER_WITHIN_S = 3
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ def _port() -> Finding:
 
 
 def _docker() -> Finding:
+    if reason := _no_docker_socket():
+        return Finding("docker", None, f"no daemon: {reason}")
     try:
         import docker  # type: ignore[import-untyped]
         import docker.errors  # type: ignore[import-untyped]
@@ -101,14 +108,26 @@ def _docker() -> Finding:
     except ImportError:
         return Finding("docker", None, "its Python client is not installed")
     try:
-        client = docker.from_env(timeout=3)
+        client = docker.from_env(timeout=DOCKER_WITHIN_S)
         try:
-            client.ping()
             return Finding("docker", True, f"daemon {client.version()['Version']} answers")
         finally:
             client.close()
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         return Finding("docker", None, f"no daemon answers ({str(error)[:120]})")
+
+
+def _no_docker_socket() -> str:
+    """Why the usual socket leads to no daemon; "" where it does, or where DOCKER_HOST names another way."""
+    if os.environ.get("DOCKER_HOST"):
+        return ""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(DOCKER_WITHIN_S)
+        try:
+            probe.connect(DOCKER_SOCKET)
+        except OSError as error:
+            return f"{DOCKER_SOCKET}: {error.strerror or error}"
+    return ""
 
 
 def _runtimes(findings: Sequence[Finding]) -> list[Finding]:

@@ -37,7 +37,7 @@ FORBIDDEN = {
     "engine": ("harness.runtime", "harness.scenario", "harness.report"),
 }
 # Only the runner's own side of the house may know everything.
-KNOW_ALL = {"runner.py", "property_run.py", "observation.py", "cycle.py", "stage.py", "cli.py", "pytest_plugin.py", "api.py", "commands", "__init__.py"}
+KNOW_ALL = {"runner.py", "property_run.py", "observation.py", "cycle.py", "stage.py", "cli.py", "pytest_plugin.py", "api.py", "up.py", "commands", "__init__.py"}
 
 
 def modules(place: str) -> list[Path]:

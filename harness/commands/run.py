@@ -108,6 +108,8 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
     from harness.runner import run
 
     output = Output()
+    out = options.run_directories()
+    ours = out if out.exists() else out.parent  # what lies below goes again with the run directory, if it is empty then
     kept = replace(options, keep_directory=True) if shown.newest_first else options
     with TerminalProgress(loaded.name) as progress:
         result = run(loaded, kept, part=part, progress=progress)
@@ -117,7 +119,7 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
 
         print_newest(result.run_dir, shown.node, output)
         if result.exit_code == ExitCode.AS_EXPECTED and not options.keep:
-            report |= forget(result.run_dir, options.run_directories())
+            report |= forget(result.run_dir, ours)
     if shown.json:
         output.json_line(report)
     if shown.json or shown.newest_first:
@@ -127,11 +129,12 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
     return result.exit_code
 
 
-def forget(run_dir: Path, out: Path) -> Report:
-    """Discard a run directory that was kept only to print from it; returns what the report must say now."""
+def forget(run_dir: Path, below: Path) -> Report:
+    """Discard a run directory that was kept only to print from it, and the folders above it, up to `below`, that this
+    leaves empty; returns what the report must say now."""
     from harness.report.store import RunDirectory
 
-    RunDirectory.open(run_dir, out).discard()
+    RunDirectory.open(run_dir, below).discard()
     return {"run_dir": None, "replay": None}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,18 +41,22 @@ def command(
     **chosen: Any,
 ) -> int:
     """Start a scenario's topology and keep it until Ctrl-C, or while COMMAND runs with REDIS_SERVER1_IP, … set."""
-    from harness.runner import up
     from harness.scenario.loader import load
+    from harness.up import up
 
     if words and as_environment:
         raise UsageError("--env prints what COMMAND would get anyway; choose one")
+    if words and shutil.which(words[0]) is None:
+        raise UsageError(f"{words[0]}: there is no such program to run")
     loaded = load(file, overrides, os.environ)
     output, ready = Output(), False
     try:
-        with up(loaded, options_from(chosen), faults) as deployment:
+        with up(loaded, options_from(chosen), faults=faults) as kept:
+            for text in kept.not_applied:
+                aside(f"harness: not applied: {text}")
             if words:
-                return _run(words, variables(deployment, faults))
-            output.line(_exports(deployment, faults) if as_environment else _addresses(deployment, faults))
+                return _run(words, variables(kept.deployment))
+            output.line(_exports(kept.deployment) if as_environment else _addresses(kept.deployment))
             aside("harness: Ctrl-C stops everything")
             ready = True
             threading.Event().wait()
@@ -61,34 +66,34 @@ def command(
     return ExitCode.AS_EXPECTED
 
 
-def variables(deployment: Deployment, faults: bool) -> dict[str, str | None]:
+def variables(deployment: Deployment) -> dict[str, str | None]:
     """REDIS_SERVER<n>_IP, _PORT and _PASSWORD of each node in the topology's order; None where there is no password."""
     found: dict[str, str | None] = {}
     for number, name in enumerate(deployment.topology.nodes, start=1):
-        endpoint = deployment.entry(name) if faults else deployment.endpoint(name)
+        endpoint = deployment.entry(name)
         found[f"REDIS_SERVER{number}_IP"] = endpoint.host
         found[f"REDIS_SERVER{number}_PORT"] = str(endpoint.port)
         found[f"REDIS_SERVER{number}_PASSWORD"] = endpoint.password or None
     return found
 
 
-def _exports(deployment: Deployment, faults: bool) -> str:
+def _exports(deployment: Deployment) -> str:
     """For `eval`: a variable that has no value here must not keep one from elsewhere."""
     return "\n".join(
         f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
-        for name, value in variables(deployment, faults).items()
+        for name, value in variables(deployment).items()
     )
 
 
-def _addresses(deployment: Deployment, faults: bool) -> str:
+def _addresses(deployment: Deployment) -> str:
     from harness.report.terminal import table
 
-    return table(list(_rows(deployment, faults)))
+    return table(list(_rows(deployment)))
 
 
-def _rows(deployment: Deployment, faults: bool) -> Iterator[Mapping[str, object]]:
+def _rows(deployment: Deployment) -> Iterator[Mapping[str, object]]:
     for number, node in enumerate(deployment.topology.nodes.values(), start=1):
-        endpoint = deployment.entry(node.name) if faults else deployment.endpoint(node.name)
+        endpoint = deployment.entry(node.name)
         yield {
             "node": node.name,
             "role": f"replica of {node.replica_of}" if node.replica_of else "primary",

@@ -77,11 +77,11 @@ def test_a_failure_shows_the_anomaly_and_the_way_back_and_no_traceback(repositor
             "engines: *",
             "* stray::written *",
             "INVALID, not as expected: phantom 1 of numbers:list on b",
-            "phantom * b * numbers:list * 1 * 1,000 * 1001 * stray",
+            "phantom * b * numbers:list * 1 * stray",
             "phantom: an element, or a key, that was never sent *",
             "run directory*runs/stray/*",
             "replay*harness replay runs/stray/*",
-            "FAILED stray.scenario.yaml::written - *INVALID, not as expected: phan*",
+            "FAILED stray.scenario.yaml::written - *INVALID, not as expected: *",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_plugin.py*")
