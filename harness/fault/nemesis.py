@@ -68,8 +68,7 @@ class Nemesis:
     def wait_at(self, writer: int, sent: int) -> int:
         """See workload.base.Marks; the clock starts with the first call."""
         with self._changed:
-            if self._started is None:
-                self._started = time.monotonic()
+            self._start_clock()
             while (mark := self._next_mark(writer)) is not None and self._count(mark, writer) <= sent:
                 self._arrive(writer, self._arrived.get(writer, 0) + 1)
                 self._changed.wait_for(lambda: self._crossed >= self._arrived[writer] or self._closed)
@@ -78,7 +77,12 @@ class Nemesis:
     def finished(self, writer: int) -> None:
         """This writer sends nothing more, for whatever reason: no mark waits for it."""
         with self._changed:
+            self._start_clock()
             self._arrive(writer, len(self._marks))
+
+    def _start_clock(self) -> None:
+        if self._started is None:
+            self._started = time.monotonic()
 
     def _arrive(self, writer: int, marks: int) -> None:
         self._arrived[writer] = marks
