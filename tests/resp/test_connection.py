@@ -21,6 +21,7 @@ from harness.resp.connection import (
     ReplyTimeout,
 )
 from harness.resp.replies import ErrorReply, Status
+from tests.support.pairs import ENGINES
 from tests.support.scripted import ScriptedServer
 from tests.support.servers import running
 
@@ -29,7 +30,7 @@ from tests.support.servers import running
 def guarded(tmp_path_factory):
     """A real server that wants a password."""
     directives = ("requirepass secret", "user reader on >hunter2 ~* +@read +select")
-    with running("redis-server", tmp_path_factory.mktemp("guarded"), "databases 4", *directives) as endpoint:
+    with running(ENGINES[0], tmp_path_factory.mktemp("guarded"), "databases 4", *directives) as endpoint:
         yield endpoint
 
 

@@ -24,9 +24,9 @@ def program(engine: str) -> str:
 
 
 @contextmanager
-def running(engine: str, folder: Path, *directives: str) -> Iterator[Endpoint]:
-    """A server of this engine on a free port of its own, stopped at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+def running(engine: str, folder: Path, *directives: str, port: int = 0) -> Iterator[Endpoint]:
+    """A server of this engine on this port, or a free one of its own; stopped at the end."""
+    with socket.create_server(("127.0.0.1", port)) as probe:
         port = probe.getsockname()[1]
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["bind 127.0.0.1", f"port {port}", 'save ""', f"dir {folder}", "logfile server.log", *directives]
