@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import redis
 
     from harness.checker.verdict import Verdict
-    from harness.fault.toxiproxy import ProxiedLink
+    from harness.fault.link import FaultLink
     from harness.runtime.base import Deployment
 
 StrPath = str | os.PathLike[str]
@@ -109,7 +109,7 @@ class Deployed:
         if link not in proxied:
             through = ", ".join(map(str, proxied)) or "none"
             raise UsageError(f"link {link} does not lead through a fault proxy ({through} do); name it in disturb=")
-        return DisturbedLink(link, proxied[link])  # type: ignore[arg-type]  # the protocol shows the runtime's half only
+        return DisturbedLink(link, proxied[link])
 
     def log(self, node: str) -> str:
         """The server's whole log so far."""
@@ -124,7 +124,7 @@ class Deployed:
 class DisturbedLink:
     """One link that leads through the fault proxy. Every call returns when the proxy has confirmed it."""
 
-    def __init__(self, link: Link, proxied: ProxiedLink) -> None:
+    def __init__(self, link: Link, proxied: FaultLink) -> None:
         self._link, self._proxied = link, proxied
 
     def __str__(self) -> str:

@@ -61,7 +61,7 @@ def take_target(root: NodeView, streams: Mapping[str, ListKey], before: Sample, 
 def await_offsets(
     nodes: Mapping[str, NodeView], ask_target: Callable[[], Target], patience: Patience
 ) -> tuple[Target, tuple[Convergence, ...]]:
-    """Wait for every node. The target is asked again, and all nodes are waited for anew, if its replication id changes."""
+    """Wait for every node. If the target's replication id changes, it is asked again and all are waited for anew."""
     target = ask_target()
     while True:
         convergences = tuple(_await_offset(node, view, target, patience) for node, view in nodes.items())

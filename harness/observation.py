@@ -1,4 +1,4 @@
-"""What a written run observes on its stage: preload, attach, one cycle with lag sampling, then what the nodes say of it.
+"""What a written run observes on its stage: preload, attach, one cycle with lag sampling, what the nodes say of it.
 
 Evidence only; nothing is judged here, and what could not be measured is said instead of left out.
 """
@@ -141,7 +141,7 @@ def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
 
 
 def other_keys(deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan]) -> tuple[OtherKey, ...]:
-    """Keys in any database of these nodes that are none of ours, at most MAX_OTHER_KEYS a node; only of our own servers."""
+    """Keys on these nodes that are none of ours, at most MAX_OTHER_KEYS a node; asked only of servers that we started."""
     if "exclusive" not in deployment.capabilities:
         return ()
     ours: dict[int, set[bytes]] = {}

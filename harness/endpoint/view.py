@@ -21,7 +21,7 @@ ListKey = tuple[int, bytes]  # database number, key
 
 @dataclass(frozen=True)
 class Sample:
-    """What a node showed in one transaction. lengths: by the order of the keys asked for, None where a key is no list."""
+    """What a node showed in one transaction. lengths: in the order of the keys asked for, None where a key is no list."""
 
     replication: ReplicationInfo
     lengths: tuple[int | None, ...]
@@ -74,7 +74,9 @@ class NodeView:
         if not isinstance(reply, list):
             raise HarnessError(f"{self._endpoint.address} answered EXEC with {reply!r}")
         *lengths, info = reply
-        text = bytes(info).decode("utf-8", "replace")
+        if not isinstance(info, bytes):
+            raise HarnessError(f"{self._endpoint.address} answered INFO with {info!r}")
+        text = info.decode("utf-8", "replace")
         known = tuple(length if isinstance(length, int) else None for length in lengths[1::2])
         return Sample(parse_replication(text), known, sync_bytes(text))
 
@@ -88,10 +90,10 @@ class NodeView:
         cursor: object = b"0"
         while True:
             reply = self._ask("SCAN", cursor if isinstance(cursor, bytes) else b"0", "COUNT", "1000")
-            if not isinstance(reply, list) or len(reply) != 2:
+            if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
                 raise HarnessError(f"{self._endpoint.address} answered SCAN with {reply!r}")
-            cursor, keys = reply
-            yield from keys
+            cursor = reply[0]
+            yield from (key for key in reply[1] if isinstance(key, bytes))
             if cursor == b"0":
                 return
 

@@ -8,26 +8,14 @@ from typing import Protocol
 
 from harness.checker.evidence import FaultRecord
 from harness.errors import Failure
+from harness.fault.link import FaultLink
 from harness.fault.schedule import Disturbance
-from harness.fault.toxic import Toxic
 from harness.scenario.model import StrayWrite
 from harness.topology import Link
 
 SEEN_WITHIN_S = 2.0  # how long a change is waited for before its fault counts as having met nothing
 RECONNECT_WITHIN_S = 15.0
 POLL_S = 0.002
-
-
-class FaultLink(Protocol):
-    """What a fault proxy can do to a link; every call returns when the proxy has confirmed it."""
-
-    def add(self, toxic: Toxic, link: Link) -> str: ...
-
-    def remove(self, toxic_name: str) -> None: ...
-
-    def cut(self) -> None: ...
-
-    def restore(self) -> None: ...
 
 
 class Watch(Protocol):

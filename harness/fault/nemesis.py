@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from harness.checker.evidence import FaultRecord
-from harness.fault.active import POLL_S, ActiveFault, FaultLink, Watch
+from harness.fault.active import POLL_S, ActiveFault, Watch
+from harness.fault.link import FaultLink
 from harness.fault.schedule import Disturbance
 from harness.scenario.moment import Moment
 from harness.topology import Link
@@ -39,7 +40,8 @@ class Nemesis:
         replicas: Sequence[str] = (),
     ) -> None:
         self._totals, self._watch, self._replicas = totals, watch, frozenset(replicas)
-        self._faults = [ActiveFault(what, links.get(what.link) if what.link else None, watch, self.clock) for what in todo]
+        targets = [links.get(what.link) if what.link else None for what in todo]
+        self._faults = [ActiveFault(*each, watch, self.clock) for each in zip(todo, targets, strict=True)]
         self._changed = threading.Condition(threading.RLock())
         self._marks = sorted({share for what in todo for share in _shares(what)})
         self._crossed = 0  # how many of the marks are behind all writers

@@ -8,25 +8,16 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from harness.endpoint.address import Endpoint
+from harness.fault.link import FaultLink
 from harness.topology import Link, Topology
 
 Capability = str  # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts", "exclusive" (nobody else uses it)
 
 
-class ProxiedLink(Protocol):
-    """A link that leads through a fault proxy. Addresses are (host, port)."""
-
-    @property
-    def listen(self) -> tuple[str, int]: ...
-
-    def close(self) -> None:
-        """Remove the proxy and close its connections."""
-
-
 class LinkOpener(Protocol):
     """Whatever can put a proxy in front of an address; a fault proxy is one."""
 
-    def open_link(self, name: str, upstream: tuple[str, int], listen_host: str) -> ProxiedLink: ...
+    def open_link(self, name: str, upstream: tuple[str, int], listen_host: str) -> FaultLink: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ class Deployment(Protocol):
         """The server's whole log so far; "" where it can't be had."""
 
     @property
-    def proxied(self) -> Mapping[Link, ProxiedLink]: ...
+    def proxied(self) -> Mapping[Link, FaultLink]: ...
 
     def close(self) -> None:
         """Stop and remove everything that this deployment started; never raises for what is gone already."""

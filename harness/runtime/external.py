@@ -16,7 +16,8 @@ from harness.endpoint.address import Endpoint
 from harness.endpoint.allowed import Scope
 from harness.errors import HarnessError, UsageError
 from harness.resp.connection import Connection
-from harness.runtime.base import Capability, LinkOpener, NodeFacts, ProxiedLink
+from harness.fault.link import FaultLink
+from harness.runtime.base import Capability, LinkOpener, NodeFacts
 from harness.runtime.canary import CanaryLag, Record, canary_key, lag_key, seen, write_canary
 from harness.runtime.identity import Identity, identify, open_endpoint, product
 from harness.runtime.own_keys import KeyNaming, OwnKeys
@@ -51,7 +52,7 @@ class ExternalRuntime:
             connections = {
                 node: opened.enter_context(open_endpoint(node, endpoint)) for node, endpoint in endpoints.items()
             }
-            identities = {node: identify(connection) for node, connection in connections.items()}
+            identities = {node: identify(endpoint) for node, endpoint in endpoints.items()}
             check_distinct(identities, endpoints)
             proof = Proof(topology, connections, identities, self._naming.run_id, self._patience_s)
             return ExternalDeployment(proof, endpoints, self._naming, opened.pop_all())
@@ -151,7 +152,7 @@ class ExternalDeployment:
         return ""
 
     @property
-    def proxied(self) -> Mapping[Link, ProxiedLink]:
+    def proxied(self) -> Mapping[Link, FaultLink]:
         return MappingProxyType({})
 
     def close(self) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from harness.endpoint.address import Endpoint, password_variable
 from harness.errors import SetupError
-from harness.resp.connection import AccessRefused, Connection
+from harness.resp.connection import AccessRefused, Connection, ConnectionLost
 from harness.resp.replication_info import info_fields
-from harness.resp.replies import ErrorReply
+from harness.resp.replies import ErrorReply, Reply
 from harness.runtime.readiness import wait_until
 
 UNKNOWN_ENGINE = "unknown engine"
@@ -38,18 +38,27 @@ class Identity:
     client_id: bool
 
 
-def identify(connection: Connection) -> Identity:
-    """Ask a server who it is; it may refuse every answer. SetupError where the connection ends."""
-    reply = connection.command("INFO", "server")
+def identify(endpoint: Endpoint) -> Identity:
+    """Ask a server who it is; it may refuse every answer. SetupError where it can't be reached."""
+    reply = _asked(endpoint, "INFO", "server")
     fields = info_fields(reply.decode(errors="replace")) if isinstance(reply, bytes) else {}
     engines = [f"{name}-{fields[field]}" for field, name in _VERSION_FIELDS if fields.get(field)]
     run_id = fields.get("run_id", "")
     return Identity(
         engine=engines[0] if engines else UNKNOWN_ENGINE,
         run_id=run_id if run_id.strip("0") else None,
-        enterprise=not isinstance(connection.command("DPING"), ErrorReply),
-        client_id=isinstance(connection.command("CLIENT", "ID"), int),
+        enterprise=not isinstance(_asked(endpoint, "DPING"), ErrorReply | None),
+        client_id=isinstance(_asked(endpoint, "CLIENT", "ID"), int),
     )
+
+
+def _asked(endpoint: Endpoint, *words: str) -> Reply:
+    """The reply on a connection of its own, None where it ends: some proxies close at a command they don't know."""
+    with Connection(endpoint) as connection:
+        try:
+            return connection.command(*words)
+        except ConnectionLost:
+            return None
 
 
 def product(profile: str, identity: Identity) -> str:

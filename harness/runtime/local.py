@@ -19,7 +19,8 @@ from harness.errors import HarnessError, SetupError
 from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
-from harness.runtime.base import Capability, LinkOpener, NodeFacts, ProxiedLink
+from harness.fault.link import FaultLink
+from harness.runtime.base import Capability, LinkOpener, NodeFacts
 from harness.runtime.follow import follow_all
 from harness.runtime.loopback import free_ports, own_address
 from harness.runtime.owner import Owner
@@ -88,7 +89,7 @@ class LocalDeployment:
         self._owner = owner
         self._folder = owner.folder("replication-harness")
         self._nodes: dict[str, _Started] = {}
-        self._proxied: dict[Link, ProxiedLink] = {}
+        self._proxied: dict[Link, FaultLink] = {}
         self._attached = False
 
     def start(self, host: str, ports: Mapping[str, int], engines: Mapping[str, Engine]) -> None:
@@ -154,7 +155,7 @@ class LocalDeployment:
         return self._server(node).death(wait_s)
 
     @property
-    def proxied(self) -> Mapping[Link, ProxiedLink]:
+    def proxied(self) -> Mapping[Link, FaultLink]:
         return MappingProxyType(self._proxied)
 
     def kill(self, node: str) -> None:
@@ -171,7 +172,7 @@ class LocalDeployment:
     def restart(self, node: str) -> None:
         """End the server in order where it runs, start it again at the same address, and wait until it answers.
 
-        It holds what it is configured to save; a replica that was attached follows again by itself.
+        It holds what its directives make it save; a replica that was attached follows again by itself.
         """
         server = self._server(node)
         server.stop()

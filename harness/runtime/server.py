@@ -20,7 +20,7 @@ from harness.resp.replies import ErrorReply
 from harness.runtime.loopback import holder_of
 from harness.runtime.owner import Owner
 from harness.runtime.readiness import WaitedTooLongError, wait_until
-from harness.runtime.server_config import ServerPlan, server_config
+from harness.runtime.server_config import ServerPlan, server_config, sync_leftover
 
 START_S = 30.0  # without progress
 STOP_S = 5.0
@@ -53,6 +53,8 @@ class Server:
         """Begin; whether it comes up, `await_answer` tells. Starting a second time keeps address, folder and log."""
         self.plan.folder.mkdir(mode=0o700, exist_ok=True)
         _write_private(self._config, server_config(self.plan))
+        if leftover := sync_leftover(self.plan):
+            leftover.unlink(missing_ok=True)
         with self._said.open("ab") as said:
             try:
                 self._process = self._owner.popen(

@@ -74,6 +74,16 @@ def server_config(plan: ServerPlan) -> str:
     return "".join(f"{name} {value}\n" for name, value in (*lines, *own))
 
 
+def sync_leftover(plan: ServerPlan) -> Path | None:
+    """The snapshot that a primary makes for its replicas, where its configuration saves nothing itself: a server that
+    is started again would load it. The server removes it too, but a second later.
+    """
+    set_by_scenario = {name.lower(): value for name, value in plan.node.directives}
+    if set_by_scenario.keys() & {"save", "appendonly"}:
+        return None
+    return plan.folder / set_by_scenario.get("dbfilename", "dump.rdb")
+
+
 def changes_clock(node: Node) -> bool:
     """Whether the scenario leaves the server's clock to us."""
     return not any(name.lower() == "hz" for name, _ in node.directives)
