@@ -16,12 +16,13 @@ from harness.resp.connection import Connection
 from harness.resp.replies import ErrorReply
 
 ADMIN_USER = "harness-admin"
+_OPEN_TO_ALL = frozenset({"auth", "hello", "quit", "reset"})  # servers ask no rules for these
 
 
 @dataclass(frozen=True)
 class Restriction:
-    """What the default user is denied. denied: as ACL names; left_open: refused by the product, but this server can
-    only deny it together with commands that the product allows.
+    """What the default user is denied. denied: as ACL names; left_open: refused by the product, but this server can't
+    deny it, or only together with commands that the product allows.
     """
 
     denied: tuple[str, ...]
@@ -37,7 +38,7 @@ class Restriction:
         if not self.left_open:
             return ""
         of = ", ".join(sorted({name.partition("|")[0] for name in self.left_open}))
-        return f"this server's access rules can't deny single subcommands; clients may send refused ones of: {of}"
+        return f"clients may send what the product refuses of these, since this server's access rules can't: {of}"
 
 
 def restriction(refused: Sequence[str], commands: Collection[str]) -> Restriction:
@@ -46,10 +47,12 @@ def restriction(refused: Sequence[str], commands: Collection[str]) -> Restrictio
     refused: "role", "config|set"; what the server doesn't have needs no rule. commands: lower case, with their
     subcommands ("config|set") where the server can deny these.
     """
-    denied = tuple(name for name in refused if name in commands)
-    if any("|" in name for name in commands):
-        return Restriction(denied)
-    return Restriction(denied, tuple(name for name in refused if "|" in name and name.partition("|")[0] in commands))
+    knows_subcommands = any("|" in name for name in commands)
+    left_open = {name for name in refused if name in _OPEN_TO_ALL & set(commands)}
+    if not knows_subcommands:
+        left_open |= {name for name in refused if "|" in name and name.partition("|")[0] in commands}
+    denied = tuple(name for name in refused if name in commands and name not in left_open)
+    return Restriction(denied, tuple(name for name in refused if name in left_open))
 
 
 def commands_of(connection: Connection) -> frozenset[str]:

@@ -16,10 +16,10 @@ from harness.endpoint.profile import profile
 from harness.engine.binaries import Engine
 from harness.engine.catalogue import version_key
 from harness.errors import HarnessError, SetupError
+from harness.fault.link import FaultLink
 from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
-from harness.fault.link import FaultLink
 from harness.runtime.base import Capability, LinkOpener, NodeFacts
 from harness.runtime.follow import follow_all
 from harness.runtime.loopback import free_ports, own_address

@@ -10,6 +10,7 @@ import errno
 import os
 import random
 import socket
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def free_ports(host: str, count: int) -> list[int]:
             one.close()
 
 
-def holder_of(port: int) -> str | None:
-    """The program that listens on this TCP port, "redis-server (process 123)"; None where that can't be seen."""
-    sockets = _listening_sockets(port)
+def holder_of(host: str, port: int) -> str | None:
+    """The program that listens there, or on that port everywhere: "redis-server (process 123)"; None where that can't
+    be seen.
+    """
+    sockets = _listening_sockets(host, port)
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if any(os.readlink(link) in sockets for link in (folder / "fd").iterdir()):
@@ -80,19 +83,22 @@ def _explain(host: str, port: int, error: OSError) -> str:
         return f"port {port}: this user may not listen on it; write a port from 1024 upwards, or use --ports any"
     if error.errno != errno.EADDRINUSE:
         return f"port {port} on {host}: {error.strerror}; --ports any uses ports that are free"
-    by = holder_of(port)
+    by = holder_of(host, port)
     only = f" (this system has no loopback address but {ONLY} for it)" if host == ONLY else " on every loopback address"
     return f"port {port} is taken{only}{f' by {by}' if by else ''}; stop that, or use --ports any"
 
 
-def _listening_sockets(port: int) -> set[str]:
-    """The sockets that listen on this port, as they show among a process's open files."""
+def _listening_sockets(host: str, port: int) -> set[str]:
+    """The sockets that listen there, as they show among a process's open files."""
     found = set()
+    (here,) = struct.unpack("=I", socket.inet_aton(host))
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         if not table.exists():
             continue
         for line in table.read_text().splitlines()[1:]:
             _, local, _, state, *rest = line.split()
-            if state == _LISTENING and int(local.rpartition(":")[2], 16) == port:
+            address, _, number = local.partition(":")
+            everywhere = set(address) == {"0"}
+            if state == _LISTENING and int(number, 16) == port and (everywhere or int(address[-8:], 16) == here):
                 found.add(f"socket:[{rest[5]}]")
     return found

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import HarnessError
-from harness.runtime.watchdog import MARKER_VARIABLE, started
+from harness.runtime.watchdog import DEAF_TO, MARKER_VARIABLE, started
 
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
 
@@ -132,16 +132,21 @@ class Owner:
 
 
 def _start_watchdog(marker: str, reading: int) -> subprocess.Popen[bytes]:
-    """Not waited for: what it is told meanwhile stays in the pipe. It must not carry an outer owner's marker, else
-    that owner's watchdog would end it before it has cleaned up.
+    """Not waited for: what it is told meanwhile stays in the pipe. Deaf to signals from its first moment on, because it
+    inherits that they are blocked. It must not carry an outer owner's marker, else that owner's watchdog would end it
+    before it has cleaned up.
     """
     environment = {name: value for name, value in os.environ.items() if name != MARKER_VARIABLE}
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", _WATCHDOG, marker],
-        stdin=reading,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env=environment,
-    )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, DEAF_TO)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", _WATCHDOG, marker],
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env=environment,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

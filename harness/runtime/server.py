@@ -161,7 +161,7 @@ class Server:
         if found := _BAD_DIRECTIVE.search(log):
             return f": a directive that it doesn't take: {found['line']}: {found['reason']}"
         if _NO_LISTEN.search(log):
-            by = holder_of(self.plan.port)
+            by = holder_of(self.plan.host, self.plan.port)
             return f": port {self.plan.port} on {self.plan.host} is taken{f' by {by}' if by else ''}; use --ports any"
         return ""
 

@@ -22,6 +22,7 @@ import sys
 import time
 
 MARKER_VARIABLE = "REPLICATION_HARNESS_OWNER"
+DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 GIVE_UP_S = 4.5
 _PROC = "/proc"
 
@@ -40,7 +41,7 @@ def started(pid: int) -> str:
 
 
 def main(marker: str) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    for number in DEAF_TO:
         signal.signal(number, signal.SIG_IGN)
     folders: list[str] = []
     pids: dict[int, str] = {}
