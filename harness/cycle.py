@@ -23,7 +23,8 @@ from harness.place import Place
 from harness.plan import StreamPlan
 from harness.resp.connection import Connection
 from harness.resp.list_reader import read_list
-from harness.runtime.base import Deployment
+from harness.runtime.base import Deployment, VouchedByCanary
+from harness.runtime.readiness import WaitedTooLongError
 from harness.scenario.model import Fault
 from harness.topology import CLIENT, Link
 from harness.watch import RunWatch
@@ -83,19 +84,27 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         acknowledged = sum(writer.ledger.acknowledged for writer in writers)
         moments = [*(writer.last_acknowledged_at for writer in writers), nemesis.last_heal]
         since = max((moment for moment in moments if moment), default=time.monotonic())
+        by_canary = deployment.by_canary if isinstance(deployment, VouchedByCanary) else frozenset()
         target, convergences = await_offsets(
-            {node: look[node] for node in cycle.nodes},
+            {node: look[node] for node in cycle.nodes if node not in by_canary},
             lambda: take_target(look[root], keys, before, acknowledged),
             Patience(since, cycle.give_up_s, lambda node: refusal(deployment.log(node))),
         )
+        vouched = Vouched(deployment, since, cycle.give_up_s)
         laps.end("converge")
 
         laps.begin("verify")
-        readings = read_all(deployment, cycle.nodes, every_plan, cycle.place)
+        readings = tuple(
+            read(deployment, node, plan, cycle.place, vouched.await_canary if node in by_canary else _at_once)
+            for node in cycle.nodes
+            for plan in every_plan
+        )
         nemesis.close()
         laps.end("verify")
         streams = tuple(_stream(cycle, plan) for plan in every_plan)
-        return Observed(streams, readings, {root: target}, convergences, nemesis.records(), doubts)
+        return Observed(
+            streams, readings, {root: target}, (*convergences, *vouched.convergences()), nemesis.records(), doubts
+        )
 
 
 def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[Nemesis, list[Writer]]:
@@ -169,18 +178,19 @@ def write_all(writers: Sequence[Writer], finished: Callable[[int], None] = lambd
     return tuple(doubts)
 
 
-def read_all(
-    deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan], place: Place
-) -> tuple[Reading, ...]:
-    """Every stream from every node, once, as a user of that node would."""
-    return tuple(_read(deployment, node, plan, place) for node in nodes for plan in plans)
-
-
-def _read(deployment: Deployment, node: str, plan: StreamPlan, place: Place) -> Reading:
+def read(
+    deployment: Deployment,
+    node: str,
+    plan: StreamPlan,
+    place: Place,
+    ready: Callable[[Connection, str, StreamPlan], None],
+) -> Reading:
+    """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads."""
     sink = place.sink(node, plan.name)
     state, length, found_type, error = KeyState.UNREADABLE, 0, None, None
     try:
         with Connection(deployment.entry(node).with_database(plan.db)) as connection:
+            ready(connection, node, plan)
             found = read_list(connection, plan.key, sink.add)
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
     except Failure as failure:
@@ -191,6 +201,39 @@ def _read(deployment: Deployment, node: str, plan: StreamPlan, place: Place) -> 
     sink.close()
     runs = place.runs(node, plan.name)
     return Reading(node, plan.name, state, runs, length=length, found_type=found_type, error=error)
+
+
+def read_now(deployment: Deployment, node: str, plans: Sequence[StreamPlan], place: Place) -> tuple[Reading, ...]:
+    """Every stream from one node, without waiting for anything."""
+    return tuple(read(deployment, node, plan, place, _at_once) for plan in plans)
+
+
+def _at_once(connection: Connection, node: str, plan: StreamPlan) -> None:
+    """Offsets have been waited for already."""
+
+
+class Vouched:
+    """Convergence of nodes that only a canary can vouch for: one for each stream, on the connection that reads it."""
+
+    def __init__(self, deployment: Deployment, since: float, give_up_s: float) -> None:
+        self._deployment, self._since, self._give_up_s = deployment, since, give_up_s
+        self._seen: dict[str, Convergence] = {}
+
+    def await_canary(self, connection: Connection, node: str, plan: StreamPlan) -> None:
+        """Wait until the connection shows a canary written after the stream's last value, or until waiting is given up."""
+        assert isinstance(self._deployment, VouchedByCanary)
+        left = max(0.0, self._since + self._give_up_s - time.monotonic())
+        try:
+            self._deployment.await_canary(node, connection, plan.key.decode("utf-8", "surrogateescape"), left)
+        except WaitedTooLongError as error:
+            self._seen[node] = Convergence(node, False, None, error.last_seen, how="canary")
+            return
+        if node not in self._seen or self._seen[node].reached:
+            seconds = max(0.0, time.monotonic() - self._since)
+            self._seen[node] = Convergence(node, True, seconds, f"the canary beside {plan.name}", how="canary")
+
+    def convergences(self) -> tuple[Convergence, ...]:
+        return tuple(self._seen.values())
 
 
 def _stream(cycle: Cycle, plan: StreamPlan) -> Stream:

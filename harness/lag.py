@@ -84,5 +84,5 @@ class LagSampler:
             lag_ms = self._curve.lag_ms(now, processed)
             self._max_ms[node] = max(self._max_ms[node], lag_ms)
             self._shrinking[node].sample(at - self._started, sample.replication.replication_id, sample.lengths)
-            self._record(now - self._started, node, lag_ms, processed)
+            self._record(at - self._started, node, lag_ms, processed)
         self._curve.forget_below(min(sample.replication.processed_offset or 0 for sample, _ in seen.values()))

@@ -5,21 +5,24 @@ Evidence only; nothing is judged here, and what could not be measured is said in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
-from harness.checker.evidence import Evidence, OtherKey, SyncCounts
+from harness.checker.evidence import Evidence, OtherKey, Shrink, SyncCounts
 from harness.checker.resync import count_syncs
 from harness.convergence import give_up_after
-from harness.cycle import Cycle, Laps, make_writers, read_all, run_cycle, write_all
+from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
 from harness.endpoint.view import NodeView
 from harness.lag import LagSampler
 from harness.place import DirectoryPlace
 from harness.plan import StreamPlan
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
-from harness.runtime.base import Deployment
+from harness.runtime.base import Deployment, VouchedByCanary
+from harness.runtime.canary import CanaryLag
 from harness.scenario.directives import REFUSING_WRITES
 from harness.scenario.model import Scenario
 from harness.stage import Stage
@@ -39,7 +42,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
     at_readiness = _syncs(deployment)
     laps.end("start")
 
-    with _sampling(stage, directory) as sampler:
+    with Sampling(stage, directory) as sampling:
         observed = run_cycle(cycle, laps, also_read=stage.preload)
     save_info(deployment, directory, "after")
     save_logs(deployment, directory)
@@ -53,13 +56,19 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         faults=observed.faults,
         syncs=_since(at_readiness, _syncs(deployment)) if counted else None,
         initial_syncs={link: _first(counts) for link, counts in at_readiness.items()} if counted else {},
-        max_lag_ms=sampler.max_lag_ms,
-        shrinks=sampler.shrinks,
-        other_keys=other_keys(deployment, cycle.nodes, [*stage.preload, *stage.workload]),
-        doubts=(*preload_doubts, *observed.doubts, *([sampler.failure] if sampler.failure else [])),
+        max_lag_ms=sampling.max_lag_ms,
+        shrinks=sampling.shrinks,
+        other_keys=other_keys(deployment, cycle.nodes, stage.plans),
+        doubts=(*preload_doubts, *observed.doubts, *sampling.failures),
         not_applied=stage.not_applied,
-        notes=tuple(note for node in deployment.topology.nodes for note in deployment.facts(node).notes),
+        notes=notes_on(stage),
     )
+
+
+def notes_on(stage: Stage) -> tuple[str, ...]:
+    """What a reader has to know of these nodes."""
+    of_nodes = (note for node in stage.deployment.topology.nodes for note in stage.deployment.facts(node).notes)
+    return (*of_nodes, *(stage.external.notes if stage.external else ()))
 
 
 def cycle_of(stage: Stage, scenario: Scenario, directory: RunDirectory) -> Cycle:
@@ -89,22 +98,53 @@ def can_refuse(scenario: Scenario) -> bool:
 
 def read_primary_too(stage: Stage, scenario: Scenario, evidence: Evidence, directory: RunDirectory) -> Evidence:
     """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well"."""
-    plans = [*stage.preload, *stage.workload]
-    readings = read_all(stage.deployment, [stage.primary], plans, DirectoryPlace(directory))
+    readings = read_now(stage.deployment, stage.primary, stage.plans, DirectoryPlace(directory))
     return replace(evidence, readings=(*evidence.readings, *readings))
 
 
-@contextmanager
-def _sampling(stage: Stage, directory: RunDirectory) -> Iterator[LagSampler]:
-    """Lag sampling while the run lasts, its curve on disk."""
-    deployment = stage.deployment
-    replicas = {node.name: deployment.control(node.name) for node in deployment.topology.replicas}
-    streams = {plan.name: plan.list_key for plan in (*stage.preload, *stage.workload)}
-    with (
-        LagWriter(directory.lag) as curve,
-        LagSampler(deployment.control(stage.primary), replicas, streams, curve.add) as sampler,
-    ):
-        yield sampler
+class Sampling:
+    """Lag sampling while the run lasts, its curve on disk: by offsets, by canaries where offsets tell nothing."""
+
+    def __init__(self, stage: Stage, directory: RunDirectory) -> None:
+        self._stage, self._directory = stage, directory
+        self._opened = ExitStack()
+        self._samplers: list[LagSampler | CanaryLag] = []
+
+    def __enter__(self) -> Self:
+        deployment, first = self._stage.deployment, self._stage.workload[0]
+        curve = self._opened.enter_context(LagWriter(self._directory.lag))
+        by_canary = deployment.by_canary if isinstance(deployment, VouchedByCanary) else frozenset()
+        replicas = [node.name for node in deployment.topology.replicas]
+        plain = {node: deployment.control(node) for node in replicas if node not in by_canary}
+        streams = {plan.name: plan.list_key for plan in self._stage.plans}
+        if plain:
+            primary = deployment.control(self._stage.primary)
+            self._samplers.append(LagSampler(primary, plain, streams, curve.add))
+        if by_canary and isinstance(deployment, VouchedByCanary):
+            key = first.key.decode("utf-8", "surrogateescape")
+            self._samplers.append(deployment.canary_lag(sorted(by_canary), key, first.db, curve.add))
+        for sampler in self._samplers:
+            self._opened.enter_context(sampler)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._opened.close()
+
+    @property
+    def max_lag_ms(self) -> dict[str, float]:
+        """The largest lag seen, by node."""
+        return {node: lag for sampler in self._samplers for node, lag in sampler.max_lag_ms.items()}
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why a sampler died, where one did."""
+        return tuple(sampler.failure for sampler in self._samplers if sampler.failure)
+
+    @property
+    def shrinks(self) -> tuple[Shrink, ...]:
+        return tuple(
+            shrink for sampler in self._samplers if isinstance(sampler, LagSampler) for shrink in sampler.shrinks
+        )
 
 
 def _syncs(deployment: Deployment) -> dict[str, SyncCounts]:

@@ -44,6 +44,11 @@ class Stage:
     not_applied: tuple[str, ...]
 
     @property
+    def plans(self) -> tuple[StreamPlan, ...]:
+        """Every key that is written."""
+        return (*self.preload, *self.workload)
+
+    @property
     def primary(self) -> str:
         """The node that is written to."""
         return self.deployment.topology.primaries[0].name

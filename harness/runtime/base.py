@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from harness.endpoint.address import Endpoint
 from harness.fault.link import FaultLink
+from harness.resp.connection import Connection
+from harness.runtime.canary import CanaryLag, Record
 from harness.topology import Link, Topology
 
 Capability = str  # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts", "exclusive" (nobody else uses it)
@@ -80,6 +82,25 @@ class Runtime(Protocol):
 
     def deploy(self, topology: Topology, proxied: Sequence[Link] = (), opener: LinkOpener | None = None) -> Deployment:
         """Start every node (none is left running if one fails: SetupError with its log's last lines)."""
+
+
+@runtime_checkable
+class VouchedByCanary(Protocol):
+    """Some replicas' offsets tell nothing; only a canary shows how far such a one is.
+
+    by_canary: these replicas, known once attached.
+    """
+
+    by_canary: frozenset[str]
+
+    def await_canary(self, node: str, connection: Connection, key: str, deadline_s: float) -> None:
+        """Write a canary beside this key through the primary; return once `connection`, which then reads, shows it.
+
+        SetupError with what was seen last where it does not.
+        """
+
+    def canary_lag(self, nodes: Iterable[str], key: str, db: int, record: Record) -> CanaryLag:
+        """A sampler of these nodes' lag, to be used as a context."""
 
 
 class Killable(Protocol):
