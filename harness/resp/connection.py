@@ -141,8 +141,8 @@ class Connection:
     def _introduce(self) -> None:
         who = self.endpoint
         try:
-            if who.password:
-                words = ("AUTH", who.user, who.password) if who.user else ("AUTH", who.password)
+            if who.password or who.user:
+                words = ("AUTH", *([who.user] if who.user else []), who.password or "")
                 self._must_be_ok(self.command(*words), "the user or password is refused")
             if who.db:
                 self._must_be_ok(self.command("SELECT", who.db), f"database {who.db} is refused")

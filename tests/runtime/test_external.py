@@ -79,6 +79,28 @@ def test_a_real_product_is_noticed_where_the_scenario_does_not_name_it(one_pair)
         assert "may keep commands" in deployment.no_fence("b")
 
 
+def test_something_in_between_that_closes_at_unknown_commands_is_borne(one_pair):
+    a, b = one_pair
+
+    def closing_at_unknown(request, ask):
+        if request[0] in (b"DPING", b"CLIENT"):
+            raise EOFError
+        return ask()
+
+    with RespProxy(b, closing_at_unknown) as proxy, external(a, proxy.endpoint).deploy(PAIR) as deployment:
+        deployment.attach()
+        assert deployment.product("b") == "oss"
+        assert deployment.no_fence("b") == "it does not tell connections their ids"
+
+
+def test_a_user_who_needs_no_password_is_logged_in(stranger):
+    with closing(connect(stranger)) as client:
+        client.acl_setuser("reader", enabled=True, nopass=True, categories=["+@read", "+@connection"], keys=["*"])
+        with open_endpoint("a", Endpoint.parse(f"redis://reader:@{stranger.address}")) as connection:
+            assert str(connection.command("SET", "k", 1)).startswith("NOPERM")
+        client.acl_deluser("reader")
+
+
 def test_every_node_needs_an_endpoint():
     with pytest.raises(UsageError, match="node b needs an endpoint: give --endpoint b=URL"):
         external(Endpoint("127.0.0.1", 1)).deploy(PAIR)
