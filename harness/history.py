@@ -21,7 +21,8 @@ VERSION = 1
 class Acknowledged:
     """Elements first..last (inclusive) whose commands were answered with success, in this order.
 
-    connection: 1 for a writer's first connection, counting up; command: elements a command, 0 where sizes vary.
+    connection: 1 for a writer's first connection, counting up; command: elements a command (only the last one of the
+    range may be shorter), 0 where sizes vary.
     """
 
     connection: int
@@ -121,7 +122,8 @@ class Ledger:
         self.acknowledged += last - first + 1
         before = self._open
         if before is not None and before.connection == connection and before.last + 1 == first:
-            size = command if before.command == command else 0
+            whole = command > 0 and (first - before.first) % command == 0
+            size = command if whole and before.command == command else 0
             self._open = Acknowledged(connection, before.first, last, size)
             return
         self._flush()
@@ -163,14 +165,31 @@ class Ledger:
 def read_ledger(path: Path) -> Iterator[Entry]:
     """The entries of a ledger file in stream order; ValueError names the line that is not one."""
     with path.open(encoding="utf-8") as lines:
-        header = json.loads(next(lines, "{}"))
+        header = _fields(next(lines, ""), path, 1)
         if header.get("version") != VERSION or header.get("kind") != "ledger":
             raise ValueError(f"{path}: a ledger of version {VERSION} was expected, not {header}")
         for number, line in enumerate(lines, start=2):
-            fields = json.loads(line)
-            kind = _KINDS.get(fields.pop("entry", None))
-            if kind is None:
-                raise ValueError(f"{path}:{number}: not a ledger entry")
-            if kind is Resolved:
-                fields["connections"] = tuple(fields["connections"])
-            yield kind(**fields)
+            yield _entry(_fields(line, path, number), path, number)
+
+
+def _fields(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{path}:{number}: not JSON ({error}): the ledger is damaged or was cut short") from None
+    if isinstance(fields, dict):
+        return fields
+    raise ValueError(f"{path}:{number}: not a ledger entry: {line.strip()[:80]}")
+
+
+def _entry(fields: dict[str, Any], path: Path, number: int) -> Entry:
+    kind = _KINDS.get(str(fields.pop("entry", None)))
+    if kind is None:
+        raise ValueError(f"{path}:{number}: not a ledger entry; they are {', '.join(_KINDS)}")
+    if kind is Resolved and isinstance(fields.get("connections"), list):
+        fields["connections"] = tuple(fields["connections"])
+    try:
+        entry: Entry = kind(**fields)
+    except TypeError as error:
+        raise ValueError(f"{path}:{number}: not a ledger entry: {error}") from None
+    return entry

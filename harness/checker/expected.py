@@ -58,8 +58,8 @@ class OpenCommands:
 
     floating: their bytes may have been executed late (an unfenced break), so they may stand, in order, anywhere after
     their place. prefix: the first k of them were executed and no other, for one unknown k; else each stands for itself.
-    answered: each got an error that decides nothing. sizes: (elements, elements a command) piece by piece. must, may:
-    of their elements, counted in order, the first `must` were surely executed and those after `may` surely not.
+    sizes: (elements, elements a command) piece by piece. must, may: of their elements, counted in order, the first
+    `must` were surely executed and those after `may` surely not.
     """
 
     connection: int
@@ -68,7 +68,6 @@ class OpenCommands:
     sizes: tuple[tuple[int, int], ...]
     must: int = 0
     may: int = 0
-    answered: bool = False
 
     @property
     def total(self) -> int:
@@ -201,7 +200,7 @@ class _Draft:
         ended = self.breaks.get(connection)
         total = sum(count for count, _ in sizes)
         if answered:  # each was answered at its place, one by one: neither late nor all up to a k
-            return OpenCommands(connection, floating=False, prefix=False, sizes=sizes, may=total, answered=True)
+            return OpenCommands(connection, floating=False, prefix=False, sizes=sizes, may=total)
         refusing = connection in self.refusing or (ended is not None and ended.refusals_possible)
         floating = ended is None or not ended.fenced
         return OpenCommands(connection, floating, not refusing, sizes, may=total)
@@ -240,7 +239,9 @@ def expected_order(stream: Stream) -> ExpectedOrder:
 
 def _count(entry: Acknowledged | Refused | Unanswered) -> int:
     if entry.last < entry.first:
-        raise UnusableLedgerError(f"the ledger holds an empty range: {entry}")
+        raise UnusableLedgerError(
+            f"the ledger holds an empty range: elements {entry.first} to {entry.last} of connection {entry.connection}"
+        )
     return entry.last - entry.first + 1
 
 
@@ -301,10 +302,12 @@ def _narrowed(commands: Sequence[OpenCommands], applied: int) -> Iterator[OpenCo
             yield replace(each, must=must if must == each.total else 0, may=each.total if may else 0)
 
 
-def _adds_up(commands: Iterable[OpenCommands], applied: int) -> bool:
+def _adds_up(commands: Sequence[OpenCommands], applied: int) -> bool:
     """Whether whole commands, as each connection can have executed them, give this many elements together."""
     if applied < 0:
         return False
+    if len(commands) == 1 and commands[0].prefix:
+        return commands[0].boundary(applied, up=False) == applied
     reachable = 1  # bit n: n elements are possible
     mask = (1 << (applied + 1)) - 1
     for each in commands:

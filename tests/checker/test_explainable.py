@@ -95,7 +95,8 @@ def swap(elements: list[Element], chance: random.Random, values: int) -> None:
 
 
 def replaced(elements: list[Element], chance: random.Random, values: int) -> None:
-    elements[chance.randrange(len(elements))] = chance.choice(["x", values + 7, chance.randint(1, values)])
+    foreign: list[Element] = ["x", values + 7, chance.randint(1, values)]
+    elements[chance.randrange(len(elements))] = chance.choice(foreign)
 
 
 def duplicate(elements: list[Element], chance: random.Random, values: int) -> None:
@@ -107,7 +108,8 @@ def truncate(elements: list[Element], chance: random.Random, values: int) -> Non
 
 
 def insert(elements: list[Element], chance: random.Random, values: int) -> None:
-    elements.insert(chance.randint(0, len(elements)), chance.choice(["x", values + 1, chance.randint(1, values)]))
+    foreign: list[Element] = ["x", values + 1, chance.randint(1, values)]
+    elements.insert(chance.randint(0, len(elements)), chance.choice(foreign))
 
 
 def move(elements: list[Element], chance: random.Random, values: int) -> None:
