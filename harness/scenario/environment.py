@@ -57,7 +57,7 @@ class _Filling:
             filled = fill(text, self.environment.variables, otherwise)
         except BadReferenceError as error:
             self.source.add(path, str(error))
-            self.filled[path] = Filled("", ())
+            self.filled[path] = Filled("", failed=True)
             return text
         self.filled[path] = filled
         return filled.text if not filled.variables or self._is_text(path) else typed(filled.text)

@@ -29,8 +29,8 @@ class Explainer:
         for path, item in found:
             if item["type"] == "too_short" and any(_inside(other, path) for other, _ in found):
                 continue  # pydantic counts the entries that are right
-            if path in self._filled and not self._filled[path].variables:
-                continue  # its reference could not be replaced, which is noted already
+            if path in self._filled and self._filled[path].failed:
+                continue
             self._note(path, item)
         return [path for path, _ in found]
 

@@ -51,10 +51,14 @@ def _number(text: str) -> Scalar:
 
 @dataclass(frozen=True)
 class Filled:
-    """A text after its references were replaced. variables: those it named, in order; none where it only had `$$`."""
+    """A text after its references were replaced. variables: those it named, in order; none where it only had `$$`.
+
+    failed: it could not be replaced, and that is already noted as a mistake.
+    """
 
     text: str
     variables: tuple[str, ...] = ()
+    failed: bool = False
 
     @property
     def secret(self) -> bool:

@@ -45,8 +45,6 @@ JARGON = (
     "pydantic",
     "Traceback",
     "<several>",
-    "<one>",
-    "[key]",
     "object at 0x",
 )
 

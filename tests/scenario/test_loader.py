@@ -214,6 +214,12 @@ def test_a_reference_that_can_not_be_replaced(mistakes: Mistakes) -> None:
     ]
 
 
+def test_a_wrong_value_with_an_escaped_dollar_is_still_wrong(mistakes: Mistakes) -> None:
+    assert mistakes(GOOD.replace("values: 100", "values: $$5")) == [
+        "s.yaml:7:41: workload.values: expected a whole number from 0 to 4000000000, not '$5'"
+    ]
+
+
 def test_a_wrong_value_from_the_environment(mistakes: Mistakes) -> None:
     text = GOOD.replace("values: 100", 'values: "${N}"')
     assert mistakes(text, (), {"N": "x"}) == [
