@@ -30,7 +30,7 @@ from harness.report.facts import Draws, RunFacts
 from harness.report.store import RunDirectory
 from harness.runner import Clock, Progress, Result, conclude, passwords, run_facts
 from harness.scenario.loader import LoadedScenario
-from harness.scenario.model import Property, Scenario
+from harness.scenario.model import Property, Scenario, Workload
 from harness.scenario.plain import as_yaml
 from harness.scenario.strategies import Draw, always, apply, draws
 from harness.stage import Stage, open_stage
@@ -208,9 +208,10 @@ class Drawing:
     def _make(self, draw: Draw) -> Drawn:
         scenario = apply(self._loaded.scenario, draw, self._key())
         stage, place = self.stage, MemoryPlace()
-        plans = plan_streams("workload", scenario.workloads())
+        plans = plan_streams("workload", [self._claimed(workload) for workload in scenario.workloads()])
         nodes = judged_nodes(scenario, stage.deployment.topology)
-        cycle = Cycle(stage.deployment, plans, scenario.faults, nodes, place, GIVE_UP_S, can_refuse(scenario))
+        faults = scenario.faults if stage.external is None else ()
+        cycle = Cycle(stage.deployment, plans, faults, nodes, place, GIVE_UP_S, can_refuse(scenario))
         observed = run_cycle(cycle, _NoLaps())
         for index, fault in enumerate(observed.faults):
             if fault.met or index not in self.tally.faults:
@@ -230,7 +231,18 @@ class Drawing:
     def _key(self) -> str:
         return f"{self._loaded.scenario.workloads()[0].key}:draw:{self.tally.examples + 1}"
 
+    def _claimed(self, workload: Workload) -> Workload:
+        """The workload with the key that it may write; on servers that are not ours a key is claimed first."""
+        if self.stage.external is None:
+            return workload
+        key = self.stage.external.keys.claim(self.stage.primary, workload.key, workload.db)
+        return workload.model_copy(update={"key": key})
+
     def _remove(self, plans: tuple[StreamPlan, ...]) -> None:
+        if self.stage.external is not None:
+            for plan in plans:
+                self.stage.external.keys.release(self.stage.primary, plan.key.decode(), plan.db)
+            return
         with NodeView(self.stage.deployment.control(self.stage.primary)) as view:
             for plan in plans:
                 view.remove(plan.list_key)
