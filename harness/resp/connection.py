@@ -113,7 +113,7 @@ class Connection:
 
     def take_reply(self) -> Reply:
         """The next reply, whole."""
-        while not self._builder.add(self.take_token()):
+        while not self._completes(self.take_token()):
             pass
         return self._built()
 
@@ -132,9 +132,9 @@ class Connection:
         replies: list[Reply] = []
         try:
             while not isinstance(token := self._parsed(), Missing):
-                if self._builder.add(token):
+                if self._completes(token):
                     replies.append(self._built())
-        except (ConnectionLost, ProtocolError):
+        except ConnectionLost:
             return replies  # what comes after such bytes can't be trusted
         return replies
 
@@ -158,6 +158,12 @@ class Connection:
         passing = reply.code in _NOT_YET or "max number of clients" in text
         raise (CannotConnect if passing else AccessRefused)(f"{self.endpoint.address}: {refusal}: {text}")
 
+    def _completes(self, token: Token) -> bool:
+        try:
+            return self._builder.add(token)
+        except ProtocolError as error:
+            raise self._no_resp(error) from error
+
     def _built(self) -> Reply:
         reply, self._builder = self._builder.reply, ReplyBuilder()
         return reply
@@ -166,12 +172,15 @@ class Connection:
         try:
             parsed = parse_token(self._buffer, self._start, self._end)
         except ProtocolError as error:
-            raise ConnectionLost(f"{self.endpoint.address} does not speak RESP: {error}") from error
+            raise self._no_resp(error) from error
         if isinstance(parsed, Missing):
             return parsed
         token, position = parsed
         self._advance(position)
         return token
+
+    def _no_resp(self, error: ProtocolError) -> ConnectionLost:
+        return ConnectionLost(f"{self.endpoint.address} does not speak RESP: {error}")
 
     def _advance(self, position: int) -> None:
         self._start = position

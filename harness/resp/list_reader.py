@@ -39,7 +39,7 @@ class ListRead:
     error: str | None = None
 
 
-class _Stop(Exception):  # noqa: N818 - carries a result
+class _Stop(Exception):
     def __init__(self, state: KeyState, *, found_type: str | None = None, error: str | None = None) -> None:
         super().__init__(error)
         self.state, self.found_type, self.error = state, found_type, error

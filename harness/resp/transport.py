@@ -18,7 +18,7 @@ from harness.errors import SetupError
 _SLICE_S = 0.05  # how soon a wait notices that it is interrupted
 
 
-class ConnectionLost(SetupError):  # noqa: N818 - named for the event, which is not always an error
+class ConnectionLost(SetupError):
     """The connection ended: closed, reset, silent for too long, or no longer speaking RESP."""
 
 
@@ -30,7 +30,7 @@ class Interrupted(ConnectionLost):
     """Somebody asked for the end while we waited."""
 
 
-class CannotConnect(SetupError):  # noqa: N818 - as above
+class CannotConnect(SetupError):
     """No connection came about."""
 
 

@@ -19,7 +19,7 @@ from harness.resp.pipeline import Pending, Pipeline
 from harness.workload.base import Marks, NoMarks, Patience, Route
 from harness.workload.outcomes import Commands, Outcomes
 
-_FIRST_ATTEMPT_S = 0.25
+_FIRST_ATTEMPT_S = 0.5
 _PAUSE_S = 0.005
 
 

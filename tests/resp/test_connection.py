@@ -214,6 +214,14 @@ class TestWaiting:
         ):
             connection.command("PING")
 
+    def test_arrays_without_a_bottom(self):
+        with (
+            saying(b"*1\r\n" * 100_000) as server,
+            Connection(server.endpoint) as connection,
+            pytest.raises(ConnectionLost, match="does not speak RESP: arrays nested more than 16 deep"),
+        ):
+            connection.command("PING")
+
 
 class TestComparing:
     def test_equal_bytes_are_taken_and_others_are_left(self):
