@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from harness.endpoint.address import Endpoint
 from harness.endpoint.client import connect
+from harness.runtime.readiness import wait_until
 from tests.support import lying_replica
 from tests.support.lying_replica import Lie, LyingReplica
 from tests.support.managed import enterprise
@@ -48,14 +50,18 @@ def servers(tmp_path_factory) -> Iterator[tuple[Endpoint, Endpoint]]:
         yield replace(a, password=SECRET), b
 
 
+def command_line(a: Endpoint, b: Endpoint, folder: Path, *more: str) -> list[str]:
+    (folder / "numbers.yaml").write_text(SCENARIO)
+    where = ["--runtime", "external", "--endpoint", f"a={a}", "--endpoint", f"b={b}", "--run-id", "r1"]
+    return [sys.executable, "-m", "harness", "run", "numbers.yaml", *where, "--out", "out", *more]
+
+
 def harness_run(
     a: Endpoint, b: Endpoint, folder: Path, *more: str, secret: str = SECRET
 ) -> subprocess.CompletedProcess[str]:
     """`harness run` with the password in the environment, as the README advises."""
-    (folder / "numbers.yaml").write_text(SCENARIO)
-    where = ["--runtime", "external", "--endpoint", f"a={a}", "--endpoint", f"b={b}", "--run-id", "r1"]
     return subprocess.run(
-        [sys.executable, "-m", "harness", "run", "numbers.yaml", *where, "--out", "out", *more],
+        command_line(a, b, folder, *more),
         cwd=folder,
         env={**os.environ, "HARNESS_ENDPOINT_A_PASSWORD": secret},
         capture_output=True,
@@ -84,6 +90,29 @@ def test_a_run_touches_nothing_but_its_own_keys(servers, tmp_path, more):
 
 def keys_of(words: tuple[str, ...]) -> tuple[str, ...]:
     return words[1:] if words[0] in ("UNLINK", "EXISTS") else words[1:2]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, 2)])
+def test_nothing_is_left_of_a_run_that_is_interrupted_while_it_writes(servers, tmp_path, number, code):
+    a, b = servers
+    before = contents(a)
+    values = ["--set", "workload.values=100000000", "--set", "faults=[]"]
+    process = subprocess.Popen(
+        command_line(a, b, tmp_path, *values),
+        cwd=tmp_path,
+        env={**os.environ, "HARNESS_ENDPOINT_A_PASSWORD": SECRET},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    with process, closing(connect(a)) as client:
+        try:
+            wait_until(lambda: client.llen("harness:r1:numbers:list") > 10_000, deadline_s=60, what="elements on a")
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == code, said
+    assert contents(a) == before
 
 
 def test_exact_keys_refuse_what_is_there_and_leave_it(servers, tmp_path):
