@@ -65,6 +65,9 @@ class Terminated(KeyboardInterrupt):
 
 def main() -> None:
     """The entry point of the `harness` program."""
+    if sys.platform == "win32":
+        _say("Windows is not supported: the servers and their process groups need Linux or macOS; WSL 2 works")
+        sys.exit(ExitCode.MACHINE_LACKS)
     _stop_cleanly_on_signals()
     code = run_command_line(sys.argv[1:])
     _flush()
