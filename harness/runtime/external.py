@@ -15,8 +15,8 @@ from typing import Self
 from harness.endpoint.address import Endpoint
 from harness.endpoint.allowed import Scope
 from harness.errors import HarnessError, UsageError
-from harness.resp.connection import Connection
 from harness.fault.link import FaultLink
+from harness.resp.connection import Connection
 from harness.runtime.base import Capability, LinkOpener, NodeFacts
 from harness.runtime.canary import CanaryLag, Record, canary_key, lag_key, seen, write_canary
 from harness.runtime.identity import Identity, identify, open_endpoint, product
@@ -133,7 +133,9 @@ class ExternalDeployment:
 
     def facts(self, node: str) -> NodeFacts:
         identity = self._identity(node)
-        return NodeFacts(identity.engine, f"external endpoint {self._endpoints[node]}", identity.run_id)
+        origin = f"external endpoint {self._endpoints[node]}"
+        notes = tuple(note for note in self.notes if note.startswith(f"{node} "))
+        return NodeFacts(identity.engine, origin, identity.run_id, notes)
 
     def product(self, node: str) -> str:
         """The product behind an endpoint, as a report names it: "simulated …" where it is not the real one."""

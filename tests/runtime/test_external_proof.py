@@ -30,6 +30,7 @@ def attach(topology: Topology, *endpoints: Endpoint, patience_s: float = 10) -> 
     with runtime.deploy(topology) as deployment:
         deployment.attach()
         deployment.attach()
+        assert deployment.notes == [note for node in topology.nodes for note in deployment.facts(node).notes]
         return deployment.notes
 
 
