@@ -63,7 +63,7 @@ class Node:
         return Role.REPLICA if self.replica_of else Role.PRIMARY
 
 
-class TopologyMistake(ValueError):  # noqa: N818 - the harness's word for what is wrong in a file
+class TopologyMistake(ValueError):
     """A topology that can't exist; node names the node to blame, key its key."""
 
     def __init__(self, node: str, key: str, message: str) -> None:

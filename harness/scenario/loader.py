@@ -29,6 +29,7 @@ from harness.scenario.source import Source, read_source
 from harness.scenario.write_rules import property_problems, write_problems, written
 from harness.topology import Node, Topology
 
+# The model of each kind of file. What is done with its typed values (`_File._check`) is the scenario's own so far.
 KINDS: Mapping[str, type[BaseModel]] = {"scenario": Scenario}
 MAX_MISTAKES = 100  # shown of one file
 SUFFIXES = (".yaml", ".yml")

@@ -342,7 +342,7 @@ class DrawnBatch(Model):
 
 
 class Property(Model):
-    """What Hypothesis draws; every draw is written under a key of its own, on a warm deployment."""
+    """What Hypothesis draws for the first workload; every draw is written under a key of its own, without preload."""
 
     values: Bounds = Field(Bounds(), description="how many are written")
     batch: DrawnBatch = Field(DrawnBatch(), description="how they travel")

@@ -22,7 +22,7 @@ class Override:
     value: Plain
 
 
-class _Misplaced(Exception):  # noqa: N818 - it never leaves this module
+class _Misplaced(Exception):
     """The path leads nowhere in this file."""
 
     def __init__(self, path: Path, message: str) -> None:

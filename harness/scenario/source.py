@@ -135,7 +135,10 @@ def _decode(file: str, content: bytes) -> str:
 
 @dataclass(eq=False)
 class _Node:
-    """A value of the file. Exactly one of scalar, items and entries is used; size counts it and all below it."""
+    """A value of the file. Exactly one of scalar, items and entries is used.
+
+    size counts it and all below it, height the levels below it, both with aliases expanded.
+    """
 
     mark: Mark
     scalar: str | int | float | bool | None = None
@@ -145,6 +148,7 @@ class _Node:
     pending: _Node | None = None  # a mapping's key that waits for its value
     open: bool = True
     size: int = 1
+    height: int = 0
 
 
 class _Composer:
@@ -191,9 +195,8 @@ class _Composer:
             node.open = False
             self._attach(node)
             return
-        if len(self._stack) >= MAX_DEPTH:
-            raise self._stop(mark, f"nested deeper than {MAX_DEPTH} levels")
         self._stack.append(node)
+        self._check_depth(node)
 
     def _aliased(self, event: Any, mark: Mark) -> _Node:
         node = self._anchors.get(event.anchor)
@@ -209,6 +212,8 @@ class _Composer:
             return
         parent = self._stack[-1]
         parent.size += node.size
+        parent.height = max(parent.height, node.height + 1)
+        self._check_depth(node)
         if parent.size + len(self._stack) > MAX_NODES:
             raise self._stop(node.mark, f"more than {MAX_NODES} values, counting what aliases repeat")
         if parent.items is not None:
@@ -219,6 +224,11 @@ class _Composer:
             assert parent.entries is not None
             parent.entries.append((parent.pending, node))
             parent.pending = None
+
+    def _check_depth(self, node: _Node) -> None:
+        """An alias can make what is written flat deep, so that heights count as well as what is open."""
+        if len(self._stack) + node.height > MAX_DEPTH:
+            raise self._stop(node.mark, f"nested deeper than {MAX_DEPTH} levels")
 
     def _close(self) -> None:
         node = self._stack.pop()

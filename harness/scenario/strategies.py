@@ -51,7 +51,7 @@ def always(scenario: Scenario) -> tuple[Draw, ...]:
 
 
 def apply(scenario: Scenario, draw: Draw, key: str) -> Scenario:
-    """The scenario of one draw: one workload under its own key, judged by ledger and anomalies alone."""
+    """The scenario of one draw: its first workload under another key, judged by ledger and anomalies alone."""
     first = scenario.workloads()[0]
     workload = first.model_copy(update={"key": key, "values": draw.values, "batch": draw.batch})
     expect = Expect(
@@ -136,8 +136,9 @@ def _mean_size(batch: Batch) -> float:
 
 def _delay_a_trip(scenario: Scenario) -> float:
     """Seconds that latency on the writer's own way adds to a command and its answer, both directions counted."""
-    writers_way = str(Link(CLIENT, _primary(scenario)))
-    faults = [fault for fault in scenario.faults if fault.toxic == "latency" and fault.link == writers_way]
+    writers_way = Link(CLIENT, _primary(scenario))
+    slow = [fault for fault in scenario.faults if fault.toxic == "latency" and fault.link]
+    faults = [fault for fault in slow if Link.parse(str(fault.link)) == writers_way]
     return sum(2 * ((fault.latency_ms or 0) + (fault.jitter_ms or 0)) / 1000 for fault in faults)
 
 

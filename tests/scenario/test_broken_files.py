@@ -61,6 +61,11 @@ def test_an_alias_bomb_is_not_expanded(mistakes: Mistakes) -> None:
     assert mistakes(bomb) == ["s.yaml:5:4: more than 250000 values, counting what aliases repeat"]
 
 
+def test_aliases_do_not_nest_deeper_than_text(mistakes: Mistakes) -> None:
+    chain = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 600))
+    assert mistakes(chain) == ["s.yaml:31:6: nested deeper than 32 levels"]
+
+
 def test_aliases_that_repeat_a_little_are_fine(load_text: Load) -> None:
     faults = "faults:\n  - &slow {at: 20%, until: 40%, link: a->b, toxic: latency, latency_ms: 1}\n  - *slow\n"
     assert len(load_text(GOOD + faults).scenario.faults) == 2
