@@ -13,6 +13,7 @@ from harness.checker.evidence import Convergence, Evidence, OtherKey, Reading, S
 from harness.checker.expectations import Docket, check_expectations, fits, in_words
 from harness.checker.expected import ExpectedOrder, UnusableLedgerError, expected_order
 from harness.checker.list_order import Circumstances, Findings, check_order
+from harness.checker.show import elements
 from harness.checker.verdict import Anomaly, First, Kind, Outcome, Verdict
 from harness.checker.witness import with_primary
 from harness.scenario.model import Expect
@@ -139,7 +140,7 @@ class _Trial:
             return Circumstances(None, caught_up=False)
         convergence = self._convergence(node)
         caught_up = convergence is not None and convergence.reached and not _means_nothing(convergence, target)
-        return Circumstances(target.lengths[stream.name], caught_up)
+        return Circumstances(target.lengths[stream.name], caught_up or node in self.evidence.targets)
 
     def _target(self, stream: Stream) -> Target | None:
         found = [target for target in self.evidence.targets.values() if stream.name in target.lengths]
@@ -154,12 +155,14 @@ class _Trial:
                 f"acknowledged; {order.refused} were refused and {order.unanswered} got no answer, "
                 f"the first: {order.first_error}"
             )
-        for commands in order.opens:
-            if commands.floating:
-                self.docket.notes.append(
-                    f"{stream.name}: connection {commands.connection} broke unfenced; its {commands.total} elements "
-                    "without an answer may stand anywhere after their place"
-                )
+        loose = [commands for commands in order.opens if commands.floating]
+        if loose:
+            names = ", ".join(str(commands.connection) for commands in loose[:10]) + (", …" if len(loose) > 10 else "")
+            self.docket.notes.append(
+                f"{stream.name}: unfenced breaks of connection {names}: "
+                f"{elements(sum(commands.total for commands in loose))} without an answer may stand anywhere after "
+                "their place"
+            )
 
     # convergence
 
@@ -170,6 +173,8 @@ class _Trial:
     def _judge_convergence(self, node: str) -> None:
         """A target that was never reached is told as stale where a tail is missing, and else leaves a doubt."""
         convergence = self._convergence(node)
+        if node in self.evidence.targets:
+            return  # a primary is where the target comes from
         if convergence is None:
             self.docket.doubts.append(f"whether {node} caught up was not measured, or more than once")
             return
@@ -207,10 +212,20 @@ class _Trial:
 
     def judge_expectations(self) -> None:
         check_expectations(self.evidence, self.expect, self.nodes, self.docket)
+        if self.expect.list == "exact":
+            self.docket.unmet += self._inexact()
         unanswered = sum(order.unanswered for order in self.orders.values())
         if self.expect.unknown is not None and not fits(self.expect.unknown, unanswered):
             expected = in_words(self.expect.unknown)
             self.docket.unmet.append(f"unknown: {unanswered} elements got no decisive answer, not {expected}")
+
+    def _inexact(self) -> Iterator[str]:
+        """Anomalies of the lists themselves, where their kind is expected, but meant for other keys."""
+        keys = {(stream.db, stream.key) for stream in self.evidence.streams}
+        for anomaly in self.docket.anomalies:
+            of_a_list = anomaly.kind is not Kind.SHRANK and (anomaly.db, anomaly.key) in keys
+            if of_a_list and anomaly.kind in (self.expect.anomalies or ()):
+                yield f"list: {anomaly.key} on {anomaly.node} is not exact ({anomaly.kind})"
 
 
 def _most_held(findings: Mapping[str, Findings]) -> dict[int, int]:

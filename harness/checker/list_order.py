@@ -6,7 +6,9 @@ is weighed and the anomalies are named.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import sys
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.checker.evidence import KeyState, Reading, Stream
@@ -113,8 +115,8 @@ class _Judgement:
         """A break that was fenced left the same k for every node."""
         for number, commands in enumerate(self.order.opens):
             if commands.prefix and not commands.floating:
-                held = self.known.held_elsewhere.get(commands.connection, 0)
-                self._demand((number,), held - self.scan.present[number] - self.missing.required_of((number,)))
+                lacking = self.known.held_elsewhere.get(commands.connection, 0) - self.scan.present[number]
+                self._demand((number,), lacking - self.missing.required_of((number,)))
 
     def _weigh_target(self) -> None:
         """What the primary held this node must hold, answered or not; and no more, unless it was executed late.
@@ -285,13 +287,14 @@ def _total(pieces: list[Absent]) -> int:
     return sum(absent.count for absent in pieces)
 
 
-def _outside(start: int, stop: int, absent: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _outside(start: int, stop: int, absent: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """The parts of start..stop that lie in none of the absent ranges (in ascending order)."""
-    for begin, end in absent:
-        if end <= start or begin >= stop:
-            continue
+    number = max(0, bisect_right(absent, (start, sys.maxsize)) - 1)
+    while number < len(absent) and absent[number][0] < stop:
+        begin, end = absent[number]
         if begin > start:
             yield start, begin
-        start = end
+        start = max(start, end)
+        number += 1
     if start < stop:
         yield start, stop

@@ -7,6 +7,7 @@ primary's list length says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -53,11 +54,12 @@ class Missing:
             scan.phantom.add(strays.count, strays.first)
         self.required: list[Absent] = []
         self.optional: list[Absent] = []
+        self._counts: Counter[int | None] = Counter()  # required elements by open commands
         for absent in self._absent():
             self._sort(absent)
 
     def required_of(self, opens: Collection[int | None]) -> int:
-        return sum(absent.count for absent in self.required if absent.open in opens)
+        return sum(self._counts[number] for number in opens)
 
     def demand(self, opens: Collection[int], count: int, caught_up: bool) -> int:
         """Require `count` more of these open commands' absent elements; return how many more there were none of.
@@ -84,7 +86,7 @@ class Missing:
                 continue
             taken, rest = self._split(absent, min(absent.stop, absent.start + count))
             count -= taken.count
-            self.required.append(replace(taken, opening=self.tail) if at_the_end else taken)
+            self._require(replace(taken, opening=self.tail) if at_the_end else taken)
             kept += rest
         self.optional = kept
         return count
@@ -135,12 +137,11 @@ class Missing:
 
     def _sort(self, absent: Absent) -> None:
         if absent.open is None:
-            self.required.append(absent)
+            self._require(absent)
         elif self._scan.order.opens[absent.open].prefix:
             executed, rest = self._split(absent, self._executed_until(absent))
-            self._keep(executed, self.required)
-            for piece in rest:
-                self._keep(piece, self.optional)
+            self._require(executed)
+            self.optional += rest
         else:
             self._sort_by_command(absent)
 
@@ -160,14 +161,15 @@ class Missing:
             begin = min(end, segment.command_stop(begin))
         if end != segment.command_stop(end - 1):
             end = max(begin, segment.command_start(end - 1))
-        self._keep(replace(absent, stop=begin), self.required)
-        self._keep(replace(absent, start=begin, stop=end), self.optional)
-        self._keep(replace(absent, start=end), self.required)
+        self._require(replace(absent, stop=begin))
+        if begin < end:
+            self.optional.append(replace(absent, start=begin, stop=end))
+        self._require(replace(absent, start=end))
 
-    @staticmethod
-    def _keep(absent: Absent, where: list[Absent]) -> None:
+    def _require(self, absent: Absent) -> None:
         if absent.count > 0:
-            where.append(absent)
+            self.required.append(absent)
+            self._counts[absent.open] += absent.count
 
     @staticmethod
     def _split(absent: Absent, at: int) -> tuple[Absent, list[Absent]]:

@@ -182,6 +182,8 @@ class Scan:
         """The cursor moves on after strays, or over a gap."""
         strays, self.strays = self.strays, Strays()
         replaced = strays.first if strays.count == 1 and strays.alone and position > self.cursor else None
+        if len(self.candidates) >= self.gaps.limit:
+            replaced = None
         opening = Opening(index, value, replaced)
         kept = position > self.cursor and self.gaps.open(self.cursor, position, opening)
         if replaced is not None and kept:

@@ -246,6 +246,12 @@ def test_converges_within(convergence: Convergence, unmet: tuple[str, ...]) -> N
     assert found.unmet == unmet
 
 
+def test_a_primary_that_is_judged_itself_needs_no_convergence() -> None:
+    itself = evidence(nodes=("a",), readings=(reading([1, 2], node="a"),), convergences=())
+    assert [(anomaly.kind, anomaly.node) for anomaly in verdict(itself).anomalies] == [(Kind.TRUNCATED, "a")]
+    assert verdict(replace(itself, readings=(reading([1, 2, 3], node="a"),))) == VALID
+
+
 # -- keys and samples
 
 
@@ -254,6 +260,13 @@ def test_a_key_that_nobody_wrote_is_a_phantom() -> None:
     assert [(each.kind, each.node, each.db, each.key, each.count, each.first) for each in found.anomalies] == [
         (Kind.PHANTOM, "b", 3, "stray", 1, First(None, None, "stray"))
     ]
+
+
+def test_a_phantom_key_may_be_expected_while_the_list_must_be_exact() -> None:
+    stray = (OtherKey("b", 3, "stray"),)
+    assert verdict(evidence(other_keys=stray), anomalies=("phantom",), list="exact").as_expected
+    found = verdict(evidence([1, 2, "x", 3], other_keys=stray), anomalies=("phantom",), list="exact")
+    assert found.unmet == ("list: numbers on b is not exact (phantom)",)
 
 
 def test_a_list_that_shrank_for_a_while() -> None:
@@ -294,7 +307,7 @@ def test_an_unfenced_break_is_told() -> None:
     found = verdict(evidence(streams=(written,)), unknown={"min": 1})
     assert found.outcome is Outcome.VALID
     assert found.notes == (
-        "workload: connection 1 broke unfenced; its 2 elements without an answer may stand anywhere after their place",
+        "workload: unfenced breaks of connection 1: 2 elements without an answer may stand anywhere after their place",
     )
     assert verdict(evidence(), unknown={"min": 1}).unmet == (
         "unknown: 0 elements got no decisive answer, not at least 1",
@@ -334,10 +347,10 @@ def test_measured_expectations(expected: dict[str, Any], unmet: tuple[str, ...])
 @pytest.mark.parametrize(
     ("changes", "expected", "doubt"),
     [
-        ({"syncs": {}}, {"full_syncs": 0}, "full_syncs: no link's resyncs were counted"),
+        ({"syncs": {}}, {"full_syncs": 0}, "full_syncs: b: the resyncs of its link were not counted"),
         ({}, {"full_syncs": {"a->c": 0}}, "full_syncs: the resyncs of a->c were not counted"),
         ({"max_lag_ms": {}}, {"max_lag_ms": 5}, "max_lag_ms: the lag of b was not measured"),
-        ({"initial_syncs": {}}, {"initial_sync": "full"}, "initial_sync: how b first synchronised is not known"),
+        ({"initial_syncs": {}}, {"initial_sync": "full"}, "initial_sync: b: how it first synchronised is not known"),
     ],
 )
 def test_a_measurement_that_failed_is_unknown(changes: dict[str, Any], expected: dict[str, Any], doubt: str) -> None:
