@@ -2,7 +2,7 @@
 
 load(path)              a scenario file, checked
 run(path)               run it and get its Verdict: outcome, as_expected, anomalies
-deploy(path)            start its topology for a test of your own: clients to use, links to disturb
+deploy(path)            start its topology for a test of your own: a Deployed, with clients to use and links to disturb
 Options                 engines, runtime, fault proxy, …: what the command line can choose
 Verdict, Outcome        what was observed: valid, invalid, unknown
 Anomaly, Kind           a broken guarantee, by name

@@ -91,7 +91,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
         _say("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
-        _drop_output()
         return ExitCode.AS_EXPECTED
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is our mistake, and is told as one
         _say(unexpected(error))
@@ -140,21 +139,16 @@ def _stop_cleanly_on_signals() -> None:
 
 
 def _say(message: str) -> None:
-    try:
-        print(f"harness: {message}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        _drop_output()
+    from harness.commands.output import aside
+
+    aside(f"harness: {message}")
 
 
 def _flush() -> None:
+    """So that the interpreter's own last flush finds nothing that could fail."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        from harness.commands.output import drop_output
 
-
-def _drop_output() -> None:
-    """Send what is still buffered nowhere, so that the interpreter's own last flush can't fail."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+        drop_output()

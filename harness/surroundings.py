@@ -87,14 +87,14 @@ def _addresses() -> Finding:
 
 
 def _port() -> Finding:
-    from harness.runtime.loopback import holder_of, own_address
+    from harness.runtime.loopback import ONLY, holder_of, own_address
 
     try:
         own_address((6379,))
     except Failure as failure:
         return Finding("port 6379", None, str(failure))
-    holder = holder_of(6379)
-    text = f"{holder} listens on it elsewhere, which does no harm" if holder else "free"
+    holder = holder_of(ONLY, 6379)
+    text = f"{holder} has it on {ONLY}, which does no harm" if holder else "free"
     return Finding("port 6379", True, text)
 
 

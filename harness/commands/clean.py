@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 
 import click
 
@@ -40,10 +39,11 @@ def command(url: str, run_id: str | None, yes: bool) -> int:
         for leftover in found
     ]
     output.line(table(rows))
-    runs = Counter(leftover.run_id for leftover in found)
-    question = f"Remove these {len(found)} keys of {len(runs)} runs? A run that is under way would be broken"
+    runs = len({leftover.run_id for leftover in found})
+    question = f"Remove them ({len(found)} of {runs} runs)? A run that is under way would be broken"
     if not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
         aside("harness: nothing was removed; --yes removes them")
         return ExitCode.AS_EXPECTED
-    output.line(f"{remove_leftovers(endpoint, found)} keys removed")
+    removed = remove_leftovers(endpoint, found)
+    output.line(f"{removed} key{'' if removed == 1 else 's'} removed")
     return ExitCode.AS_EXPECTED

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from harness.cli import COMMANDS, run_command_line
 from harness.errors import ExitCode
 from harness.exit_codes import MEANINGS, exit_code_table, of_folder
+from tests.support.servers import running as server
 
 REPOSITORY = Path(__file__).parent.parent.parent
 TEN_THOUSAND = REPOSITORY / "scenarios/enterprise_endpoint/ten_thousand_numbers.yaml"
@@ -506,3 +508,19 @@ def test_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str]) -> None:
         "runtime external",
     ):
         assert re.search(rf"^(ok|NO|- )? +{topic} ", shown, re.MULTILINE), topic
+
+
+def test_what_a_killed_run_left_is_shown_and_then_removed(tmp_path: Path) -> None:
+    with server("redis-server", tmp_path / "server") as endpoint, redis.Redis("127.0.0.1", endpoint.port) as client:
+        client.rpush("harness:dead:numbers:list", 1, 2, 3)
+        client.set("mine", "stays")
+        url = f"redis://{endpoint.address}"
+        shown = harness("clean", "--endpoint", url, cwd=tmp_path)
+        assert (shown.returncode, client.dbsize()) == (0, 2)
+        assert re.search(r"^dead +0 +harness:dead:numbers:list +list +3 ", shown.stdout, re.MULTILINE)
+        assert "nothing was removed; --yes removes them" in shown.stderr
+        other = harness("clean", "--endpoint", url, "--run-id", "other", "--yes", cwd=tmp_path)
+        assert (other.stdout, client.dbsize()) == (f"nothing of a run is on {url}\n", 2)
+        removed = harness("clean", "--endpoint", url, "--yes", cwd=tmp_path)
+        assert removed.stdout.endswith("1 key removed\n")
+        assert client.keys() == [b"mine"]

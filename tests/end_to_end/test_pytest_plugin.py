@@ -206,6 +206,31 @@ def test_what_the_machine_lacks_is_an_error_in_setup(repository: pytest.Pytester
     assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
 
 
+SKIPS = """\
+import harness.runner
+from harness.report.facts import RunFacts
+from harness.report.summary import summarize_skipped
+
+def skip(loaded, options, *, part="written", progress=None):
+    report = summarize_skipped(loaded, "no pause here", RunFacts("r1", "local", part))
+    return harness.runner.Result(loaded, part, None, "no pause here", report, None)
+
+harness.runner.run = skip
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
+def test_a_run_that_skips_everything_has_shown_nothing(repository: pytest.Pytester, workers: list[str]) -> None:
+    write(repository, "conftest.py", SKIPS)
+    write(repository, "scenarios/pair.yaml", PAIR)
+    result = repository.runpytest_subprocess("-rs", *workers)
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED [[]1[]] scenarios/pair.yaml:*: no pause here"])
+    assert result.ret == 5
+    write(repository, "test_other.py", "def test_other(): pass\n")
+    assert repository.runpytest_subprocess(*workers).ret == 0
+
+
 def test_junit_carries_message_and_properties(repository: pytest.Pytester) -> None:
     write(repository, "scenarios/stray.yaml", STRAY)
     repository.runpytest("--junitxml=out.xml", "--hypothesis-seed=7")

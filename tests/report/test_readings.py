@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.checker.evidence import Run
@@ -85,6 +85,7 @@ elements = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(elements, max_size=60))
 def test_any_list_survives(tmp_path_factory: pytest.TempPathFactory, runs: list[Run]) -> None:
     path = store(tmp_path_factory.mktemp("any"), runs)
