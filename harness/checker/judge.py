@@ -107,6 +107,7 @@ class _Trial:
         readings = [reading for node in self.nodes if (reading := self._reading(node, stream)) is not None]
         known = {reading.node: self._circumstances(reading.node, stream) for reading in readings}
         first = {each.node: self._findings(stream, order, each, known[each.node]) for each in readings}
+        self.docket.doubts += [f"{stream.name}: {text}" for text in _differing(first)]
         held = _most_held(first)
         for reading in readings:
             node, findings = reading.node, first[reading.node]
@@ -235,6 +236,14 @@ def _most_held(findings: Mapping[str, Findings]) -> dict[int, int]:
         for connection, held in each.held.items() if not each.anomalies else ():
             most[connection] = max(held, most.get(connection, 0))
     return most
+
+
+def _differing(findings: Mapping[str, Findings]) -> Iterator[str]:
+    """What the primary executed of commands that stand each for itself is the same for every node."""
+    clean = [(node, each.skipped) for node, each in findings.items() if not each.anomalies and not each.doubts]
+    for node, skipped in clean[1:]:
+        if skipped != clean[0][1]:
+            yield f"{clean[0][0]} and {node} hold different ones of the elements without an answer"
 
 
 def _means_nothing(convergence: Convergence, target: Target) -> bool:

@@ -24,8 +24,9 @@ from harness.checker.witness import with_primary
 class Findings:
     """What is said of one list on one node.
 
-    must: elements that must be there; read: elements read; held: of each connection's open commands, how many elements
-    the list holds (by connection, fenced breaks only).
+    must: elements that must be there; read: elements read. Of open commands that no node can have executed late, and
+    that therefore are the same on every node: held, how many elements are there, by connection, where the first k were
+    executed; skipped, which are not there, as (start, stop) of positions by the ledger's open commands, elsewhere.
     """
 
     anomalies: tuple[Anomaly, ...] = ()
@@ -34,6 +35,7 @@ class Findings:
     must: int = 0
     read: int = 0
     held: Mapping[int, int] = field(default_factory=dict)
+    skipped: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class _Judgement:
         self.missing = Missing(self.scan)
         self.phantom = Tally(self.scan.phantom.count, self.scan.phantom.first)
         self.surplus = 0  # elements that only the primary holds, and nobody sent
+        self.excess = 0  # elements of open commands that the primary did not execute
         self.suspicions = list(order.suspicions)
 
     def findings(self) -> Findings:
@@ -98,9 +101,15 @@ class _Judgement:
         anomalies = tuple(self._anomalies() if self.reading.state is KeyState.LIST else self._no_list())
         doubts = (*_about_ledger(self.stream, self.order), *self._reading_doubts())
         unexplained = tuple(f"{self.stream.name} on {self.reading.node}: {text}" for text in self._unexplained())
-        if anomalies:
-            return Findings(anomalies, doubts, unexplained, self.order.must, self.scan.index, self._held())
-        return Findings((), doubts + unexplained, (), self.order.must, self.scan.index, self._held())
+        return Findings(
+            anomalies=anomalies,
+            doubts=doubts if anomalies else doubts + unexplained,
+            notes=unexplained if anomalies else (),
+            must=self.order.must,
+            read=self.scan.index,
+            held=self._held(),
+            skipped=self._skipped(),
+        )
 
     # what else says how many of the open commands happened
 
@@ -128,12 +137,12 @@ class _Judgement:
             return
         opens = range(len(self.order.opens))
         present, lost = self._present(opens), self.missing.required_of((None,))
-        strays = self.phantom.count + len(self.missing.unattached()) + self.scan.duplicated.count
+        strays = self.scan.phantom.count + len(self.missing.unattached()) + self.scan.duplicated.count
         self.surplus = self._demand(opens, length - must - present - self.missing.required_of(opens) - strays)
         decided = [number for number in opens if not self.order.opens[number].floating]
         present = self._present(decided)  # of the others, some may have been executed after the primary was asked
-        excess = present - (length - must) - lost
-        if excess > present:
+        excess = present - (length - must) - lost - self.excess
+        if excess > present - self.excess:
             self.suspicions.append(
                 f"the primary held {elements(length)} at the end, fewer than the {must} that must be there"
             )
@@ -149,6 +158,9 @@ class _Judgement:
 
     def _too_many(self, opens: Collection[int], count: int) -> None:
         """The last `count` elements of these commands are there, and the primary did not execute them."""
+        if self.scan.gaps.overflowed:
+            return  # which are there is not known well enough to name one
+        self.excess += count
         absent = sorted((piece.start, piece.stop) for piece in (*self.missing.required, *self.missing.optional))
         left, at, after = count, 0, 0
         for segment in reversed(self.order.segments):
@@ -281,6 +293,17 @@ class _Judgement:
             for number, commands in enumerate(self.order.opens)
             if commands.prefix and not commands.floating
         }
+
+    def _skipped(self) -> dict[int, tuple[tuple[int, int], ...]]:
+        found: dict[int, list[tuple[int, int]]] = {
+            number: []
+            for number, commands in enumerate(self.order.opens)
+            if not commands.prefix and not commands.floating
+        }
+        for absent in self.missing.optional:
+            if absent.open in found:
+                found[absent.open].append((absent.start, absent.stop))
+        return {number: tuple(ranges) for number, ranges in found.items()}
 
 
 def _total(pieces: list[Absent]) -> int:

@@ -194,6 +194,23 @@ def test_a_fenced_break_left_the_same_for_every_replica() -> None:
     assert named == {("b", Kind.LOST), ("c", Kind.LOST)}
 
 
+def test_commands_that_may_be_refused_were_executed_alike_for_every_replica() -> None:
+    written = stream(3, ok(1, 1), open_(2, 3), fenced(refusals_possible=True))
+    two = evidence(
+        nodes=("b", "c"),
+        streams=(replace(written, must_acknowledge=False),),
+        readings=(reading([1, 2]), reading([1, 3], node="c")),
+        convergences=(Convergence("b", True, 0.1, ""), Convergence("c", True, 0.2, "")),
+        targets={"a": Target("f" * 40, 5000, {"workload": 2})},
+    )
+    found = verdict(two)
+    assert (found.outcome, found.doubts) == (
+        Outcome.UNKNOWN,
+        ("workload: b and c hold different ones of the elements without an answer",),
+    )
+    assert verdict(replace(two, readings=(reading([1, 3]), reading([1, 3], node="c")))) == VALID
+
+
 # -- convergence
 
 
