@@ -38,7 +38,7 @@ from harness.workload.base import NoMarks
 
 SHRINK_WITHIN_S = 30.0  # after the first failure; then draws are answered from memory
 
-class FailedDraw(Exception):  # noqa: N818 - one subclass a kind, so that shrinking does not slip from one to another
+class FailedDraw(Exception):  # one subclass a kind, so that shrinking does not slip from one to another
     """A draw broke a guarantee."""
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import yaml
-
 from harness.checker.evidence import Evidence
 from harness.checker.judge import judge
 from harness.checker.verdict import Verdict
@@ -21,6 +19,7 @@ from harness.report.facts import FaultProxyFacts, RunFacts
 from harness.report.store import RunDirectory
 from harness.report.summary import summarize
 from harness.scenario.loader import LoadedScenario, load
+from harness.scenario.plain import as_yaml
 from harness.stage import Stage, open_stage
 
 
@@ -107,6 +106,8 @@ def run_written(loaded: LoadedScenario, options: Options, progress: Progress) ->
         directory.discard()
         raise
     facts = replace(facts, seconds=clock.seconds)
+    if stage.external is not None:
+        verdict = replace(verdict, notes=(*verdict.notes, *stage.external.keys.left))
     return conclude(loaded, evidence, verdict, facts, directory, options)
 
 
@@ -124,7 +125,7 @@ def conclude(
         facts = replace(facts, run_dir=None, replay=None)
     report = summarize(loaded, evidence, verdict, facts)
     if kept:
-        directory.save_scenario(yaml.safe_dump(loaded.stored(), sort_keys=False, allow_unicode=True))
+        directory.save_scenario(as_yaml(loaded.stored()))
         directory.save_evidence(evidence)
         directory.save_facts(facts)
         directory.save_verdict(verdict)

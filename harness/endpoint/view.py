@@ -34,6 +34,7 @@ class NodeView:
     def __init__(self, endpoint: Endpoint, *, timeout_s: float = 10.0) -> None:
         self._endpoint, self._timeout_s = endpoint, timeout_s
         self._connection: Connection | None = None
+        self._db = endpoint.db  # selected on the connection
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +46,7 @@ class NodeView:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._db = self._endpoint.db
 
     @property
     def connection(self) -> Connection:
@@ -65,19 +67,23 @@ class NodeView:
     def sample(self, keys: Sequence[ListKey] = ()) -> Sample:
         """Replication state and list lengths as of one moment: one MULTI."""
         commands: list[tuple[str | bytes, ...]] = [("MULTI",)]
-        for db, key in keys:
-            commands += [("SELECT", str(db)), ("LLEN", key)]
-        commands += [("INFO", "replication"), ("EXEC",)]
+        asked: list[int] = []  # where in the transaction each length stands
         connection = self.connection
+        for db, key in keys:
+            commands += self._select(db)
+            asked.append(len(commands) - 1)
+            commands.append(("LLEN", key))
+        commands += [("INFO", "replication"), ("EXEC",)]
         connection.send(b"".join(connection.pack(*words) for words in commands))
         reply = [self._checked(connection.take_reply()) for _ in commands][-1]
         if not isinstance(reply, list):
             raise HarnessError(f"{self._endpoint.address} answered EXEC with {reply!r}")
-        *lengths, info = reply
+        info = reply[-1]
         if not isinstance(info, bytes):
             raise HarnessError(f"{self._endpoint.address} answered INFO with {info!r}")
         text = info.decode("utf-8", "replace")
-        known = tuple(length if isinstance(length, int) else None for length in lengths[1::2])
+        lengths = (reply[index] for index in asked)
+        known = tuple(length if isinstance(length, int) else None for length in lengths)
         return Sample(parse_replication(text), known, sync_bytes(text))
 
     def key_counts(self) -> dict[int, int]:
@@ -86,7 +92,8 @@ class NodeView:
 
     def keys(self, db: int) -> Iterator[bytes]:
         """Every key of a database (some perhaps twice), by SCAN."""
-        self._ask("SELECT", str(db))
+        for command in self._select(db):
+            self._ask(*command)
         cursor: object = b"0"
         while True:
             reply = self._ask("SCAN", cursor if isinstance(cursor, bytes) else b"0", "COUNT", "1000")
@@ -99,8 +106,16 @@ class NodeView:
 
     def remove(self, key: ListKey) -> None:
         """UNLINK a key of ours."""
-        self._ask("SELECT", str(key[0]))
+        for command in self._select(key[0]):
+            self._ask(*command)
         self._ask("UNLINK", key[1])
+
+    def _select(self, db: int) -> list[tuple[str, ...]]:
+        """SELECT where the connection is in another database; managed endpoints with one database refuse it."""
+        if db == self._db:
+            return []
+        self._db = db
+        return [("SELECT", str(db))]
 
     def _ask(self, *words: str | bytes) -> Reply:
         return self._checked(self.connection.command(*words))
