@@ -12,7 +12,6 @@ from harness.commands.output import Output
 @click.command("schema")
 def command() -> None:
     """Print the JSON Schema of scenario files."""
-    from harness.scenario.model import Scenario
+    from harness.scenario.schema import schema
 
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
-    Output().line(json.dumps(schema, indent=2))
+    Output().line(json.dumps(schema(), indent=2))
