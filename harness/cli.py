@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.errors import ExitCode, Failure
+from harness.errors import ExitCode, Failure, ScenarioError
 from harness.exit_codes import exit_code_lines
 
 if TYPE_CHECKING:
@@ -84,6 +84,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.BAD_INPUT
+    except ScenarioError as mistakes:
+        _say(str(mistakes), prefix="")  # each line begins with its file
+        return mistakes.exit_code
     except Failure as failure:
         _say(str(failure))
         return failure.exit_code
@@ -138,10 +141,10 @@ def _stop_cleanly_on_signals() -> None:
             signal.signal(getattr(signal, name), stop)
 
 
-def _say(message: str) -> None:
+def _say(message: str, prefix: str = "harness: ") -> None:
     from harness.commands.output import aside
 
-    aside(f"harness: {message}")
+    aside(f"{prefix}{message}")
 
 
 def _flush() -> None:

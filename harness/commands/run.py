@@ -12,7 +12,7 @@ import click
 
 from harness.commands.choices import options_from, overrides_option, recording_options, starting_options
 from harness.commands.output import Output, aside
-from harness.errors import ExitCode, HarnessError, SetupError, UsageError
+from harness.errors import ExitCode, Failure, HarnessError, SetupError, UsageError
 from harness.exit_codes import of_folder
 from harness.options import Options
 from harness.report.facts import RunFacts
@@ -111,8 +111,13 @@ def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> i
     out = options.run_directories()
     ours = out if out.exists() else out.parent  # what lies below goes again with the run directory, if it is empty then
     kept = replace(options, keep_directory=True) if shown.newest_first else options
-    with TerminalProgress(loaded.name) as progress:
-        result = run(loaded, kept, part=part, progress=progress)
+    try:
+        with TerminalProgress(loaded.name) as progress:
+            result = run(loaded, kept, part=part, progress=progress)
+    except (SetupError, HarnessError) as failure:
+        if shown.json:
+            output.json_line(_failed(loaded, str(failure), failure.exit_code, options, part))
+        raise
     report = dict(result.report)
     if shown.newest_first and result.run_dir is not None:
         from harness.commands.newest import print_newest
@@ -169,7 +174,7 @@ def _each(scenarios: Sequence[LoadedScenario], options: Options, part: str) -> I
                 result = run(loaded, options, part=part, progress=progress)
         except (SetupError, HarnessError) as failure:
             yield failure.exit_code, _failed(loaded, str(failure), failure.exit_code, options, part)
-        except UsageError:
+        except Failure:  # the command line or a file is wrong, for all scenarios alike
             raise
         except Exception as error:  # noqa: BLE001 - our mistake in one scenario is reported, and the others still run
             code = ExitCode.HARNESS_FAILED

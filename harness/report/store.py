@@ -144,8 +144,9 @@ class RunDirectory:
         _write_json(self.path / "report.json", report)
 
     def save_replay(self, command: str) -> None:
-        """A file that runs the same again: `sh replay.sh`."""
-        (self.path / "replay.sh").write_text(f"#!/bin/sh\nexec {command}\n", encoding="utf-8")
+        """A file that runs the same again from wherever it lies, `sh replay.sh`; command: as the report gave it."""
+        text = f'#!/bin/sh\n# {command}\nexec harness replay "$(dirname -- "$0")" "$@"\n'
+        (self.path / "replay.sh").write_text(text, encoding="utf-8")
 
     # What an earlier run left.
 

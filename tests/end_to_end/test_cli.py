@@ -170,7 +170,7 @@ def test_a_wrong_file_ends_with_4_before_anything_starts(tmp_path: Path, pair: P
     (tmp_path / "typo.yaml").write_text(PAIR.replace("workload", "worklaod"))
     ended = harness("run", ".", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (4, "")
-    assert "typo.yaml:4:1: worklaod: unknown key; did you mean 'workload'?" in ended.stderr
+    assert "typo.yaml:4:1: worklaod: unknown key; did you mean 'workload'?" in ended.stderr.splitlines()
     assert "Traceback" not in ended.stderr
 
 
@@ -243,6 +243,10 @@ def test_what_the_machine_lacks_ends_with_7_and_does_not_stop_the_others(tmp_pat
     ended = harness("run", pair, "--engine", "redis-1.2.3", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (7, "")
     assert ended.stderr.startswith("harness: engine redis-1.2.3 is not on this machine; at hand: ")
+    as_json = harness("run", pair, "--engine", "redis-1.2.3", "--json", cwd=tmp_path)
+    report = json.loads(as_json.stdout)
+    assert (as_json.returncode, report["exit_code"], report["verdict"]) == (7, 7, None)
+    assert report["error"].startswith("engine redis-1.2.3 is not on this machine")
     (tmp_path / "other.yaml").write_text(PAIR.replace("a: {port: 6379}", "a: {port: 6379, engine: redis-1.2.3}"))
     both = harness("run", ".", cwd=tmp_path)
     assert both.returncode == 7

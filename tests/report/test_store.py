@@ -84,9 +84,10 @@ def test_facts_verdict_and_report_come_back(directory: RunDirectory) -> None:
     assert (opened.run_id, opened.name) == ("r1", "one_replica/list_append")
 
 
-def test_the_replay_file_is_a_shell_script(directory: RunDirectory) -> None:
+def test_the_replay_file_is_a_shell_script_that_may_be_moved(directory: RunDirectory) -> None:
     directory.save_replay("harness replay x")
-    assert (directory.path / "replay.sh").read_text() == "#!/bin/sh\nexec harness replay x\n"
+    text = (directory.path / "replay.sh").read_text()
+    assert text == '#!/bin/sh\n# harness replay x\nexec harness replay "$(dirname -- "$0")" "$@"\n'
 
 
 def test_passwords_are_hidden_in_logs_and_info(directory: RunDirectory) -> None:
