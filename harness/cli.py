@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("list_scenarios", "List scenarios with their topologies and tags."),
     "engines": ("engines", "List the server programs at hand."),
     "schema": ("schema", "Print the JSON Schema of scenario files."),
+    "bench": ("bench", "Measure speed here, beside the naive way and a floor in C."),
     "doctor": ("doctor", "Say what this machine can run, and why not."),
     "clean": ("clean", "Remove what a killed run left on an external endpoint."),
 }

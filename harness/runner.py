@@ -58,7 +58,7 @@ class Result:
 
 
 class Clock:
-    """Seconds by step, for the report: start, write, converge, verify, total. The first step begins at once."""
+    """Seconds by step, for the report: start, write, converge, verify, judge, total. The first step begins at once."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -96,11 +96,13 @@ def run_written(loaded: LoadedScenario, options: Options, progress: Progress) ->
     try:
         with open_stage(loaded, options, run_id) as stage:
             evidence = observe(stage, loaded.scenario, directory, clock)
+            clock.begin("judge")
             directory.save_evidence(evidence)
             verdict = judge(evidence, loaded.scenario.expect, strict_capabilities=options.strict_capabilities)
             if verdict.anomalies:
                 evidence = read_primary_too(stage, loaded.scenario, evidence, directory)
                 verdict = judge(evidence, loaded.scenario.expect, strict_capabilities=options.strict_capabilities)
+            clock.end("judge")
             facts = run_facts(stage, run_id, options, directory)
     except BaseException:
         directory.discard()

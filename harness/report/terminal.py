@@ -16,7 +16,7 @@ from harness.checker.verdict import DEFINITIONS, Kind
 from harness.report.summary import Report
 
 WIDEST = 160
-_STEPS = ("start", "write", "converge", "verify", "total")
+_STEPS = ("start", "write", "converge", "verify", "judge", "total")
 
 
 def run_text(report: Report) -> str:

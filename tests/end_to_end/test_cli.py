@@ -219,7 +219,7 @@ def test_json_is_one_object_with_everything(tmp_path: Path) -> None:
     assert report["profiles"] == {"b": "simulated redis-enterprise"}
     assert report["newest_first"] == {"b": ["10000", "9999", "9998", "9997", "9996"]}
     assert report["sync"]["a->b"]["full"] == 0
-    assert set(report["seconds"]) == {"start", "write", "converge", "verify", "total"}
+    assert set(report["seconds"]) == {"start", "write", "converge", "verify", "judge", "total"}
     assert "VALID, as expected" in ended.stderr
 
 

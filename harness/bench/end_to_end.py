@@ -1,0 +1,136 @@
+"""End to end, side by side: `harness run`, the naive way and the floor, each on a new pair of servers.
+
+From the first value sent to the verdict (ours: with history, lag samples and judgement) or the end of the comparison
+(theirs). The servers' start counts nowhere; it is a measure of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from harness.bench.floor import Floor
+from harness.bench.pair import KEY, HarnessRun, open_pair, run_harness
+from harness.bench.rows import Row, faster, in_turns, times
+from harness.bench.setting import Setting
+from harness.errors import SetupError
+
+WRITE_GOAL, DRAIN_GOAL, FLOOR_GOAL = 1.05, 1.0, 1.05
+NAIVE_GOAL, OF_FLOOR_GOAL = 20.0, 0.95
+PEAK_GOAL_MB, GROWTH_GOAL_MB = 75.0, 1.0
+NAIVE_S = 3600.0
+
+
+@dataclass(frozen=True)
+class FloorRun:
+    """Seconds by step."""
+
+    write: float
+    converge: float
+    drain: float
+
+    @property
+    def end_to_end(self) -> float:
+        return self.write + self.converge + self.drain
+
+
+@dataclass(frozen=True)
+class NaiveRun:
+    """hiredis: whether redis-py parsed its replies with it."""
+
+    seconds: float
+    hiredis: bool
+
+
+def against_floor(setting: Setting) -> list[Row]:
+    """Writing, verifying and the whole, as multiples of the floor's; nothing where there is no floor."""
+    floor, values = setting.floor, setting.large
+    if floor is None:
+        return []
+    ours: list[HarnessRun]
+    ours, theirs = _turns(setting, floor, values)
+    size = f"{values:,} values"
+    name = floor.name
+    return [
+        times(
+            f"write through A to B ÷ {name}, {size}",
+            [run.seconds["write"] for run in ours],
+            [run.write for run in theirs],
+            at_most=WRITE_GOAL,
+        ),
+        times(
+            f"verify B in order ÷ {name} drain, {size}",
+            [run.seconds["verify"] for run in ours],
+            [run.drain for run in theirs],
+            at_most=DRAIN_GOAL,
+        ),
+        times(
+            f"end to end ÷ {name}, {size}",
+            [run.end_to_end for run in ours],
+            [run.end_to_end for run in theirs],
+            at_most=FLOOR_GOAL,
+        ),
+        Row(f"memory of harness run, {size}", PEAK_GOAL_MB, tuple(run.peak_mb for run in ours), unit="MB"),
+    ]
+
+
+def _turns(setting: Setting, floor: Floor, values: int) -> tuple[list[HarnessRun], list[FloorRun]]:
+    ours: list[HarnessRun] = []
+    theirs: list[FloorRun] = []
+    ways = {
+        "harness": lambda: ours.append(run_harness(values, setting.options.engines)),
+        "floor": lambda: theirs.append(run_floor(setting, floor, values)),
+    }
+    in_turns(ways, setting.rounds)
+    return ours, theirs
+
+
+def against_naive(setting: Setting) -> list[Row]:
+    """How many times as fast as the naive way, beside the same factor of the floor."""
+    floor, values = setting.floor, setting.small
+    ours: list[HarnessRun] = []
+    naive: list[NaiveRun] = []
+    theirs: list[FloorRun] = []
+    ways = {
+        "harness": lambda: ours.append(run_harness(values, setting.options.engines)),
+        "naive": lambda: naive.append(run_naive(setting, values)),
+    }
+    if floor is not None:
+        ways["floor"] = lambda: theirs.append(run_floor(setting, floor, values))
+    in_turns(ways, setting.rounds)
+    size = f"{values:,} values"
+    parser = "hiredis" if naive[0].hiredis else "redis-py's own parser"
+    seconds = [run.end_to_end for run in ours]
+    slow = [run.seconds for run in naive]
+    rows = [faster(f"the naive way ÷ harness, {size}", seconds, slow, at_least=NAIVE_GOAL, note=f"naive with {parser}")]
+    if floor is not None:
+        factor = [run.end_to_end for run in theirs]
+        rows += [
+            faster(f"the naive way ÷ {floor.name}, {size}", factor, slow, at_least=0.0, note="what the servers allow"),
+            faster(f"share of {floor.name}'s factor, {size}", seconds, factor, at_least=OF_FLOOR_GOAL),
+        ]
+    return rows
+
+
+def run_floor(setting: Setting, floor: Floor, values: int) -> FloorRun:
+    """The floor on a new pair."""
+    with open_pair(setting.options) as pair:
+        return FloorRun(floor.write(pair.a, KEY, values), pair.converge(), floor.drain(pair.b, KEY, values))
+
+
+def run_naive(setting: Setting, values: int) -> NaiveRun:
+    """The naive way on a new pair, in a process of its own."""
+    with open_pair(setting.options) as pair:
+        words = [pair.a.host, str(pair.a.port), str(pair.b.port), KEY, str(values)]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.bench.naive", *words],
+            capture_output=True,
+            text=True,
+            timeout=NAIVE_S,
+            check=False,
+        )
+    if done.returncode:
+        raise SetupError(f"the naive way ended with exit code {done.returncode}: {done.stderr[-1000:]}")
+    return NaiveRun(**json.loads(done.stdout))

@@ -1,0 +1,148 @@
+"""The floor: the fastest known way to write and read a list, against which the harness is measured.
+
+A small C program where there is a C compiler, compiled once and kept in the user's cache; else redis-benchmark, which
+sends commands of the same size but compares nothing; else none, and then only the naive way is left to compare with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from platformdirs import user_cache_path
+
+from harness.endpoint.address import Endpoint
+from harness.errors import SetupError
+
+SOURCE = Path(__file__).with_name("floor.c")
+COMPILE_S = 60
+RUN_S = 600
+_FLAGS = ("-O2", "-o")
+_VALUES_A_COMMAND = 1000
+_CHUNK = 20_000
+
+
+class Floor(Protocol):
+    """name: as the table says it. Each method returns seconds; SetupError where it can't be measured."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def prints(self) -> bool:
+        """Whether it can print a list, the newest value first."""
+
+    def write(self, to: Endpoint, key: str, values: int) -> float: ...
+
+    def drain(self, of: Endpoint, key: str, values: int) -> float: ...
+
+    def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
+        """The command that prints the list to its standard output."""
+
+
+@dataclass(frozen=True)
+class CompiledFloor:
+    """floor.c, compiled."""
+
+    program: Path
+    name: str = "C"
+    prints: bool = True
+
+    def write(self, to: Endpoint, key: str, values: int) -> float:
+        return self._timed("write", to, key, values)
+
+    def drain(self, of: Endpoint, key: str, values: int) -> float:
+        return self._timed("drain", of, key, values)
+
+    def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
+        return [str(self.program), "newest", of.host, str(of.port), key, str(values)]
+
+    def _timed(self, what: str, at: Endpoint, key: str, values: int) -> float:
+        return float(_output([str(self.program), what, at.host, str(at.port), key, str(values)]))
+
+
+@dataclass(frozen=True)
+class BenchmarkFloor:
+    """redis-benchmark or valkey-benchmark: the same commands, one value in all of them, and nothing is compared."""
+
+    program: str
+    name: str = "redis-benchmark"
+    prints: bool = False
+
+    def write(self, to: Endpoint, key: str, values: int) -> float:
+        commands = max(1, values // _VALUES_A_COMMAND)
+        digits = str(values)
+        return self._timed(to, commands, "RPUSH", key, *[digits] * _VALUES_A_COMMAND)
+
+    def drain(self, of: Endpoint, key: str, values: int) -> float:
+        return self._timed(of, max(1, values // _CHUNK), "LRANGE", key, "0", str(_CHUNK - 1))
+
+    def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
+        raise SetupError("redis-benchmark prints no list; a C compiler (cc) is needed for that floor")
+
+    def _timed(self, at: Endpoint, commands: int, *words: str) -> float:
+        """From its rate, since its own start is not to count."""
+        host, port = at.host, str(at.port)
+        line = _output(
+            [self.program, "-h", host, "-p", port, "-c", "1", "-P", "20", "-n", str(commands), "--csv", *words]
+        )
+        rate = float(line.strip().splitlines()[-1].split('","')[1].strip('"'))
+        return commands / rate
+
+
+@dataclass(frozen=True)
+class Search:
+    """The floor that was found, and how it came or why there is none."""
+
+    floor: Floor | None
+    note: str
+
+
+def find_floor(cache: Path | None = None) -> Search:
+    """A C program if it can be had, else redis-benchmark, else none. cache: where what is compiled is kept."""
+    compiler = shutil.which("cc")
+    reason = "no C compiler (cc) on PATH"
+    if compiler:
+        try:
+            return Search(CompiledFloor(compiled(compiler, cache or user_cache_path("replication-harness"))), "")
+        except SetupError as error:
+            reason = str(error)
+    for name in ("redis-benchmark", "valkey-benchmark"):
+        if program := shutil.which(name):
+            return Search(BenchmarkFloor(program, name), f"{reason}; the floor is {name}, which compares nothing")
+    return Search(None, f"{reason}, and no redis-benchmark: no floor, only the naive way to compare with")
+
+
+def compiled(compiler: str, cache: Path) -> Path:
+    """The program, from the cache or compiled now; SetupError with the compiler's words where that fails."""
+    source = SOURCE.read_bytes()
+    name = hashlib.sha256(source + " ".join((compiler, *_FLAGS)).encode()).hexdigest()[:16]
+    program = cache / f"floor-{name}"
+    if program.is_file() and program.stat().st_uid == os.getuid():
+        return program
+    try:
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            unfinished = Path(folder) / "floor"
+            _output([compiler, *_FLAGS, str(unfinished), str(SOURCE)], within_s=COMPILE_S)
+            os.replace(unfinished, program)
+    except OSError as error:
+        raise SetupError(f"the C floor can't be kept in {cache}: {error.strerror}") from None
+    return program
+
+
+def _output(args: list[str], within_s: float = RUN_S) -> str:
+    shown = f"{Path(args[0]).name} {' '.join(args[1:5])}"
+    try:
+        done = subprocess.run(args, capture_output=True, text=True, timeout=within_s, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(f"{shown}: {error}") from None
+    if done.returncode:
+        raise SetupError(f"{shown} ended with exit code {done.returncode}: {done.stderr.strip()[-300:]}")
+    return done.stdout

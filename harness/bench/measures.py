@@ -1,0 +1,25 @@
+"""Which measures there are: one table of names that the command line, its help and the documentation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from harness.bench import end_to_end
+from harness.bench.rows import Row
+from harness.bench.setting import Setting
+from harness.errors import UsageError
+
+GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
+    "floor": end_to_end.against_floor,
+    "naive": end_to_end.against_naive,
+}
+
+
+def measure(setting: Setting, names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
+    """The rows of these groups (all, where none is named) as they come; tell: hears which group is under way."""
+    for name in names:
+        if name not in GROUPS:
+            raise UsageError(f"no group of measures {name!r}; there are {', '.join(GROUPS)}")
+    for name in names or GROUPS:
+        tell(f"harness: measuring {name}, {setting.rounds} rounds")
+        yield from GROUPS[name](setting)

@@ -1,0 +1,104 @@
+"""The servers on which everything is measured: a primary and its replica, started as every run starts them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.endpoint.address import Endpoint
+from harness.endpoint.view import NodeView
+from harness.errors import SetupError
+from harness.options import Options
+from harness.runtime.base import Deployment
+from harness.runtime.readiness import wait_until
+from harness.scenario.loader import LoadedScenario, load
+from harness.stage import open_stage
+
+SCENARIO = Path(__file__).with_name("pair.yaml")
+KEY = "numbers:list"
+CONVERGE_S = 600.0
+RUN_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two servers, b following a."""
+
+    deployment: Deployment
+
+    @property
+    def a(self) -> Endpoint:
+        return self.deployment.endpoint("a")
+
+    @property
+    def b(self) -> Endpoint:
+        return self.deployment.endpoint("b")
+
+    def converge(self) -> float:
+        """Seconds until b has processed all that a holds."""
+        began = time.perf_counter()
+        with NodeView(self.deployment.control("a")) as a, NodeView(self.deployment.control("b")) as b:
+            target = a.replication().offset
+            wait_until(
+                lambda: (b.replication().processed_offset or 0) >= target,
+                deadline_s=CONVERGE_S,
+                what=f"the replica to reach offset {target}",
+                describe=lambda: b.replication().processed_offset,
+            )
+        return time.perf_counter() - began
+
+
+def scenario(*overrides: str) -> LoadedScenario:
+    """The scenario of a pair, with "workload.values=5" and the like."""
+    return load(SCENARIO, overrides)
+
+
+@contextmanager
+def open_pair(options: Options) -> Iterator[Pair]:
+    """A new pair, empty, b following a; stopped at the end."""
+    with open_stage(scenario(), options, "bench") as stage:
+        stage.deployment.attach()
+        yield Pair(stage.deployment)
+
+
+@dataclass(frozen=True)
+class HarnessRun:
+    """One `harness run` of the pair. seconds: by step; peak_mb: resident memory of the harness alone, at most."""
+
+    seconds: dict[str, float]
+    peak_mb: float
+
+    @property
+    def end_to_end(self) -> float:
+        """From the first value to the verdict: all but the servers' start."""
+        return self.seconds["total"] - self.seconds["start"]
+
+
+def run_harness(values: int, engines: Sequence[str] = ()) -> HarnessRun:
+    """`harness run` of the pair in a process of its own; SetupError where its verdict is not valid."""
+    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as out:
+        words = ["run", str(SCENARIO), "--json", "--out", out, "--set", f"workload.values={values}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.bench.measured", *words, *_engine_words(engines)],
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
+    if done.returncode:
+        raise SetupError(
+            f"harness run of {values:,} values ended with exit code {done.returncode}:\n{done.stderr[-2000:]}"
+        )
+    peak = json.loads(done.stderr.strip().splitlines()[-1])["peak_mb"]
+    return HarnessRun(json.loads(done.stdout)["seconds"], peak)
+
+
+def _engine_words(engines: Sequence[str]) -> list[str]:
+    return [word for engine in engines for word in ("--engine", engine)]

@@ -1,0 +1,46 @@
+"""`harness bench`: how fast this is here, beside the naive way and beside a floor in C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.commands.output import Output, aside
+from harness.errors import ExitCode
+
+
+@click.command("bench")
+@click.option("--values", type=click.IntRange(min=1), help="Values to write; default: 1,000,000 and 3,000,000.")
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(min=1), help="How often each way is taken.")
+@click.option("--only", "groups", multiple=True, metavar="GROUP", help="One group of measures; may be given again.")
+@click.option("--engine", "engines", multiple=True, metavar="[NODE=]ENGINE", help="Server program, as in valkey-9.1.2.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a measure, one a line.")
+@click.option("--chart", type=click.Path(path_type=Path, dir_okay=False), help="Write a bar chart, as SVG.")
+def command(
+    values: int | None, runs: int, groups: tuple[str, ...], engines: tuple[str, ...], as_json: bool, chart: Path | None
+) -> int:
+    """Measure this machine: ratios of the harness to the naive way and to a floor in C, taken in turns."""
+    from harness.bench.chart import chart_svg
+    from harness.bench.floor import find_floor
+    from harness.bench.measures import measure
+    from harness.bench.setting import LARGE, SMALL, Setting
+    from harness.bench.table import machine_line, table_text
+    from harness.options import Options
+
+    output = Output()
+    search = find_floor()
+    setting = Setting(Options(engines=engines), search.floor, runs, values or SMALL, values or LARGE)
+    rows: list[Any] = []
+    if search.note:
+        aside(f"harness: {search.note}")
+    for row in measure(setting, groups, aside):
+        rows.append(row)
+        if as_json:
+            output.json_line(row.as_json())
+    if not as_json:
+        output.line(f"{machine_line()}; medians of {runs} rounds, each way in turn\n\n{table_text(rows)}")
+    if chart is not None:
+        chart.write_text(chart_svg(rows, machine_line()), encoding="utf-8")
+    return ExitCode.AS_EXPECTED
