@@ -21,15 +21,17 @@ from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
 from harness.plan import StreamPlan
-from harness.resp.connection import Connection
+from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.list_reader import read_list
-from harness.runtime.base import Deployment, VouchedByCanary
+from harness.runtime.base import Deployment, VouchedByCanary, Watched
 from harness.runtime.readiness import WaitedTooLongError
 from harness.scenario.model import Fault
 from harness.topology import CLIENT, Link
 from harness.watch import RunWatch
 from harness.workload.base import Marks, Route, Writer
 from harness.workload.list_append import AppendPlan, ListAppendWriter
+
+LOOK_EVERY_S = 0.2  # whether the server that is written to still runs
 
 
 class Laps(Protocol):
@@ -52,6 +54,16 @@ class Cycle:
     give_up_s: float
     refusals_possible: bool = False
 
+    @property
+    def root(self) -> str:
+        """The primary that is written to."""
+        return self.deployment.topology.primaries[0].name
+
+    @property
+    def by_canary(self) -> frozenset[str]:
+        """The nodes whose offsets tell nothing."""
+        return self.deployment.by_canary if isinstance(self.deployment, VouchedByCanary) else frozenset()
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -67,47 +79,45 @@ class Observed:
 
 def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) -> Observed:
     """Write, converge, read. also_read: streams written before, such as preloads, that are read and waited for too."""
-    deployment, every_plan = cycle.deployment, [*also_read, *cycle.plans]
-    root = deployment.topology.primaries[0].name
+    root, plans = cycle.root, [*also_read, *cycle.plans]
     with ExitStack() as stack:
-        look = {node: stack.enter_context(NodeView(deployment.control(node))) for node in (root, *cycle.nodes)}
-        keys = {plan.name: plan.list_key for plan in every_plan}
+        look = {node: stack.enter_context(NodeView(cycle.deployment.control(node))) for node in (root, *cycle.nodes)}
         before = look[root].sample()
-        nemesis, writers = _prepare(cycle, stack)
+        watch, nemesis, writers = _prepare(cycle, stack)
 
         laps.begin("write")
-        doubts = write_all(writers, nemesis.finished)
+        doubts = write_all(writers, nemesis.finished, lambda: _death(cycle.deployment, root))
         nemesis.written()
         laps.end("write")
 
         laps.begin("converge")
+        keys = {plan.name: plan.list_key for plan in plans}
         acknowledged = sum(writer.ledger.acknowledged for writer in writers)
         moments = [*(writer.last_acknowledged_at for writer in writers), nemesis.last_heal]
         since = max((moment for moment in moments if moment), default=time.monotonic())
-        by_canary = deployment.by_canary if isinstance(deployment, VouchedByCanary) else frozenset()
-        target, convergences = await_offsets(
-            {node: look[node] for node in cycle.nodes if node not in by_canary},
-            lambda: take_target(look[root], keys, before, acknowledged),
-            Patience(since, cycle.give_up_s, lambda node: refusal(deployment.log(node))),
-        )
-        vouched = Vouched(deployment, since, cycle.give_up_s)
+        end = _converge(cycle, look, lambda: take_target(look[root], keys, before, acknowledged), since)
         laps.end("converge")
 
         laps.begin("verify")
+        vouched = Vouched(cycle, watch, since)
         readings = tuple(
-            read(deployment, node, plan, cycle.place, vouched.await_canary if node in by_canary else _at_once)
+            read(cycle.deployment, node, plan, cycle.place, vouched.await_canary)
             for node in cycle.nodes
-            for plan in every_plan
+            for plan in plans
         )
         nemesis.close()
         laps.end("verify")
-        streams = tuple(_stream(cycle, plan) for plan in every_plan)
         return Observed(
-            streams, readings, {root: target}, (*convergences, *vouched.convergences()), nemesis.records(), doubts
+            streams=tuple(_stream(cycle, plan) for plan in plans),
+            readings=readings,
+            targets=end.targets,
+            convergences=(*end.convergences, *vouched.convergences()),
+            faults=nemesis.records(),
+            doubts=(*doubts, *end.doubts),
         )
 
 
-def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[Nemesis, list[Writer]]:
+def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[RunWatch, Nemesis, list[Writer]]:
     """The writers and the nemesis at whose marks they stop; closed with the stack, healed whatever happens."""
     writers: list[Writer] = []
     watch = stack.enter_context(RunWatch(cycle.deployment, writers))
@@ -117,7 +127,35 @@ def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[Nemesis, list[Writer]]:
         Nemesis(disturbances(cycle.faults), cycle.deployment.proxied, totals, watch, replicas)
     )
     writers += make_writers(cycle, cycle.plans, nemesis)
-    return nemesis, writers
+    return watch, nemesis, writers
+
+
+@dataclass(frozen=True)
+class _End:
+    """What was held at the end, and who reached it."""
+
+    targets: Mapping[str, Target]
+    convergences: tuple[Convergence, ...]
+    doubts: tuple[str, ...] = ()
+
+
+def _converge(cycle: Cycle, look: Mapping[str, NodeView], ask_target: Callable[[], Target], since: float) -> _End:
+    """Wait for the nodes whose offsets tell anything. A primary that can't be asked leaves a doubt and no target."""
+    deployment = cycle.deployment
+    nodes = {node: look[node] for node in cycle.nodes if node not in cycle.by_canary}
+    patience = Patience(
+        since, cycle.give_up_s, lambda node: _death(deployment, node) or refusal(deployment.log(node))
+    )
+    try:
+        target, convergences = await_offsets(nodes, ask_target, patience)
+    except (CannotConnect, ConnectionLost) as error:
+        return _End({}, (), (f"{cycle.root} could not be asked what it holds at the end: {error}",))
+    return _End({cycle.root: target}, convergences)
+
+
+def _death(deployment: Deployment, node: str) -> str | None:
+    """How the node's server has ended, where it has and the runtime sees it."""
+    return deployment.death(node) if isinstance(deployment, Watched) else None
 
 
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
@@ -147,35 +185,51 @@ def _route(cycle: Cycle, plan: StreamPlan) -> Route:
     )
 
 
-def write_all(writers: Sequence[Writer], finished: Callable[[int], None] = lambda writer: None) -> tuple[str, ...]:
-    """Run the writers side by side until each has ended; returns why some ended early. Ctrl-C stops them all."""
+def write_all(
+    writers: Sequence[Writer],
+    finished: Callable[[int], None] = lambda writer: None,
+    ended: Callable[[], str | None] = lambda: None,
+) -> tuple[str, ...]:
+    """Run the writers side by side until each has ended; returns why some ended early. Ctrl-C stops them all.
+
+    finished: told each writer that has ended, however it did. ended: why there is no server any more to write to.
+    """
     doubts: list[str] = []
-
-    def write(index: int, writer: Writer) -> None:
-        try:
-            writer.run()
-        except Failure as error:
-            doubts.append(f"a writer ended early: {error}")
-        except Exception as error:  # noqa: BLE001 - a writer's bug makes the run unknown, and must not hang the others
-            doubts.append(f"a writer crashed: {type(error).__name__}: {error}")
-        finally:
-            writer.ledger.close()
-            finished(index)
-
     threads = [
-        threading.Thread(target=write, args=each, name=f"writer {each[0]}", daemon=True) for each in enumerate(writers)
+        threading.Thread(target=_write, args=(index, writer, finished, doubts), name=f"writer {index}", daemon=True)
+        for index, writer in enumerate(writers)
     ]
+    death: str | None = None
     try:
         for thread in threads:
             thread.start()
         for thread in threads:
             while thread.is_alive():
-                thread.join(0.2)
+                thread.join(LOOK_EVERY_S)
+                if death is None and (death := ended()):
+                    doubts.append(f"nothing more was written: {death}")
+                    for writer in writers:
+                        writer.stop()
     except BaseException:
         for writer in writers:
             writer.stop()
         raise
     return tuple(doubts)
+
+
+def _write(index: int, writer: Writer, finished: Callable[[int], None], doubts: list[str]) -> None:
+    """In a thread of its own; whatever goes wrong in it becomes a doubt, and the other writers don't wait for it."""
+    try:
+        try:
+            writer.run()
+        finally:
+            writer.ledger.close()
+    except Failure as error:
+        doubts.append(f"a writer ended early: {error}")
+    except Exception as error:  # noqa: BLE001 - a writer's bug makes the run unknown, and must not hang the others
+        doubts.append(f"a writer crashed: {type(error).__name__}: {error}")
+    finally:
+        finished(index)
 
 
 def read(
@@ -215,16 +269,22 @@ def _at_once(connection: Connection, node: str, plan: StreamPlan) -> None:
 class Vouched:
     """Convergence of nodes that only a canary can vouch for: one for each stream, on the connection that reads it."""
 
-    def __init__(self, deployment: Deployment, since: float, give_up_s: float) -> None:
-        self._deployment, self._since, self._give_up_s = deployment, since, give_up_s
+    def __init__(self, cycle: Cycle, watch: RunWatch, since: float) -> None:
+        self._cycle, self._watch, self._since = cycle, watch, since
         self._seen: dict[str, Convergence] = {}
 
     def await_canary(self, connection: Connection, node: str, plan: StreamPlan) -> None:
-        """Wait until the connection shows a canary written after the stream's last value, or until waiting is given up."""
-        assert isinstance(self._deployment, VouchedByCanary)
-        left = max(0.0, self._since + self._give_up_s - time.monotonic())
+        """Wait until the connection shows a canary written after the stream's last value, or waiting is given up.
+
+        Nothing for nodes whose offsets have been waited for.
+        """
+        self._watch.reads(node, connection)
+        deployment = self._cycle.deployment
+        if node not in self._cycle.by_canary or not isinstance(deployment, VouchedByCanary):
+            return
+        left = max(0.0, self._since + self._cycle.give_up_s - time.monotonic())
         try:
-            self._deployment.await_canary(node, connection, plan.key.decode("utf-8", "surrogateescape"), left)
+            deployment.await_canary(node, connection, plan.key.decode("utf-8", "surrogateescape"), left)
         except WaitedTooLongError as error:
             self._seen[node] = Convergence(node, False, None, error.last_seen, how="canary")
             return
