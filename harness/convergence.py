@@ -9,13 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from harness.checker.evidence import Convergence, Target
 from harness.checker.offsets import reached
 from harness.endpoint.view import ListKey, NodeView, Sample
+from harness.replication import ReplicationInfo
+from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 
 GIVE_UP_S = 60.0
+ASK_WHETHER_HOPELESS_S = 1.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,16 @@ class Patience:
 
 def give_up_after(converges_within_s: float | None, give_up_s: float | None) -> float:
     """Seconds until waiting is given up: as written, never less than three times what the scenario expects."""
-    return max(give_up_s or GIVE_UP_S, 3 * (converges_within_s or 0.0))
+    return max(GIVE_UP_S if give_up_s is None else give_up_s, 3 * (converges_within_s or 0.0))
+
+
+def ask(view: NodeView, question: Callable[[NodeView], T]) -> T:
+    """A node may have closed a quiet connection, or have been restarted: then a new connection asks again."""
+    try:
+        return question(view)
+    except ConnectionLost:
+        view.close()
+        return question(view)
 
 
 def digits_up_to(last: int) -> int:
@@ -46,7 +60,7 @@ def digits_up_to(last: int) -> int:
 
 def take_target(root: NodeView, streams: Mapping[str, ListKey], before: Sample, acknowledged: int) -> Target:
     """Ask the root primary, in one transaction, what it holds. before: its state when writing began."""
-    sample = root.sample(tuple(streams.values()))
+    sample = ask(root, lambda view: view.sample(tuple(streams.values())))
     lengths = {name: length or 0 for name, length in zip(streams, sample.lengths, strict=True)}
     grown = sample.replication.offset - before.replication.offset
     moved_on = sample.replication.replication_id != before.replication.replication_id
@@ -76,12 +90,16 @@ def _await_offset(node: str, view: NodeView, target: Target, patience: Patience)
     asked = [time.monotonic()]
 
     def probe() -> bool:
-        info = view.replication()
-        link = {True: "up", False: "down", None: "none"}[info.link_up]
-        seen[0] = f"offset {info.processed_offset} of {target.offset}, link {link}"
-        if reached(target, info):
-            return True
-        if not info.link_up and time.monotonic() - asked[0] > 1.0:
+        info: ReplicationInfo | None = None
+        try:
+            info = ask(view, NodeView.replication)
+        except (CannotConnect, ConnectionLost) as error:
+            seen[0] = str(error)
+        else:
+            seen[0] = _shown(info, target)
+            if reached(target, info):
+                return True
+        if (info is None or not info.link_up) and time.monotonic() - asked[0] > ASK_WHETHER_HOPELESS_S:
             asked[0] = time.monotonic()
             if reason := patience.hopeless(node):
                 raise WaitedTooLongError(f"{node} to converge", 0.0, f"{seen[0]}: {reason}")
@@ -95,3 +113,6 @@ def _await_offset(node: str, view: NodeView, target: Target, patience: Patience)
     return Convergence(node, True, max(0.0, time.monotonic() - patience.since), seen[0])
 
 
+def _shown(info: ReplicationInfo, target: Target) -> str:
+    link = {True: "up", False: "down", None: "none"}[info.link_up]
+    return f"offset {info.processed_offset} of {target.offset}, link {link}"

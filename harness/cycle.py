@@ -101,9 +101,7 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.begin("verify")
         vouched = Vouched(cycle, watch, since)
         readings = tuple(
-            read(cycle.deployment, node, plan, cycle.place, vouched.await_canary)
-            for node in cycle.nodes
-            for plan in plans
+            read(cycle.deployment, node, plan, cycle.place, vouched.ready) for node in cycle.nodes for plan in plans
         )
         nemesis.close()
         laps.end("verify")
@@ -143,9 +141,7 @@ def _converge(cycle: Cycle, look: Mapping[str, NodeView], ask_target: Callable[[
     """Wait for the nodes whose offsets tell anything. A primary that can't be asked leaves a doubt and no target."""
     deployment = cycle.deployment
     nodes = {node: look[node] for node in cycle.nodes if node not in cycle.by_canary}
-    patience = Patience(
-        since, cycle.give_up_s, lambda node: _death(deployment, node) or refusal(deployment.log(node))
-    )
+    patience = Patience(since, cycle.give_up_s, lambda node: _death(deployment, node) or refusal(deployment.log(node)))
     try:
         target, convergences = await_offsets(nodes, ask_target, patience)
     except (CannotConnect, ConnectionLost) as error:
@@ -273,10 +269,10 @@ class Vouched:
         self._cycle, self._watch, self._since = cycle, watch, since
         self._seen: dict[str, Convergence] = {}
 
-    def await_canary(self, connection: Connection, node: str, plan: StreamPlan) -> None:
-        """Wait until the connection shows a canary written after the stream's last value, or waiting is given up.
+    def ready(self, connection: Connection, node: str, plan: StreamPlan) -> None:
+        """Wait until the connection that reads shows a canary written after the last value, or waiting is given up.
 
-        Nothing for nodes whose offsets have been waited for.
+        Nodes whose offsets have been waited for are ready. The nemesis is told of the connection.
         """
         self._watch.reads(node, connection)
         deployment = self._cycle.deployment

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 from harness.checker.evidence import Shrink
 from harness.checker.lag import LagCurve, ShrinkWatch
 from harness.endpoint.address import Endpoint
-from harness.endpoint.view import ListKey, NodeView
+from harness.endpoint.view import ListKey, NodeView, NotServingError, Sample
 
 INTERVAL_S = 0.01
 Record = Callable[[float, str, float, int], None]  # seconds since start, node, lag in ms, processed offset
@@ -74,8 +74,7 @@ class LagSampler:
                 view.close()
 
     def _sample(self) -> None:
-        keys: Sequence[ListKey] = tuple(self._streams.values())
-        seen = {node: (view.sample(keys), time.monotonic()) for node, view in self._replicas.items()}
+        seen = {node: (self._look(view), time.monotonic()) for node, view in self._replicas.items()}
         offset = self._primary.replication().offset
         now = time.monotonic()
         self._curve.primary(now, offset)
@@ -86,3 +85,11 @@ class LagSampler:
             self._shrinking[node].sample(at - self._started, sample.replication.replication_id, sample.lengths)
             self._record(at - self._started, node, lag_ms, processed)
         self._curve.forget_below(min(sample.replication.processed_offset or 0 for sample, _ in seen.values()))
+
+    def _look(self, view: NodeView) -> Sample:
+        """What the replica shows; no lengths while it loads a full sync."""
+        keys = tuple(self._streams.values())
+        try:
+            return view.sample(keys)
+        except NotServingError:
+            return Sample(view.replication(), (None,) * len(keys), 0)

@@ -181,7 +181,7 @@ def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
 
 
 def other_keys(deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan]) -> tuple[OtherKey, ...]:
-    """Keys on these nodes that are none of ours, at most MAX_OTHER_KEYS a node; asked only of servers that we started."""
+    """Keys on these nodes that are none of ours, MAX_OTHER_KEYS a node; asked only of servers that we started."""
     if "exclusive" not in deployment.capabilities:
         return ()
     ours: dict[int, set[bytes]] = {}

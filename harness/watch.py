@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from harness.checker.resync import count_syncs
+from harness.convergence import ask
 from harness.endpoint.view import NodeView
 from harness.errors import SetupError
 from harness.resp.connection import Connection
@@ -18,6 +19,7 @@ from harness.topology import Link
 from harness.workload.base import Writer
 
 CONNECT_WITHIN_S = 1.0
+T = TypeVar("T")
 
 
 class RunWatch:
@@ -26,6 +28,11 @@ class RunWatch:
     def __init__(self, deployment: Deployment, writers: Sequence[Writer]) -> None:
         self._deployment, self._writers = deployment, writers
         self._views: dict[str, NodeView] = {}
+        self._readers: list[tuple[str, Connection]] = []
+
+    def reads(self, node: str, connection: Connection) -> None:
+        """From now on this connection, over which we read from the node, counts as one of our clients."""
+        self._readers.append((node, connection))
 
     def __enter__(self) -> Self:
         return self
@@ -39,15 +46,16 @@ class RunWatch:
 
     def traffic(self, link: Link) -> int:
         if not link.is_client:
-            return self._view(self._deployment.topology.root_of(link.source).name).replication().offset
-        return sum(writer.bytes_sent for writer in self._writers if writer.node == link.target)
+            return self._ask(link.source, NodeView.replication).offset
+        read = sum(connection.bytes_sent for node, connection in self._readers if node == link.target)
+        return read + sum(writer.bytes_sent for writer in self._writers if writer.node == link.target)
 
     def breaks(self, link: Link) -> int:
         return sum(writer.breaks for writer in self._writers if writer.node == link.target) if link.is_client else 0
 
     def link_up(self, link: Link) -> bool:
         if not link.is_client:
-            return bool(self._view(link.target).replication().link_up)
+            return bool(self._ask(link.target, NodeView.replication).link_up)
         try:
             socket.create_connection(self._deployment.proxied[link].listen, CONNECT_WITHIN_S).close()
         except OSError:
@@ -55,10 +63,13 @@ class RunWatch:
         return True
 
     def sync_bytes(self, link: Link) -> int:
-        return 0 if link.is_client else self._view(link.target).sample().sync_bytes
+        return 0 if link.is_client else self._ask(link.target, NodeView.sample).sync_bytes
 
-    def full_syncs_finished(self, link: Link) -> int:
-        return 0 if link.is_client else count_syncs(self._deployment.log(link.target)).full_finished
+    def full_syncs(self, link: Link) -> tuple[int, int]:
+        if link.is_client:
+            return 0, 0
+        counts = count_syncs(self._deployment.log(link.target))
+        return counts.full_started, counts.full_finished
 
     def write_stray(self, stray: StrayWrite) -> None:
         endpoint = self._deployment.endpoint(stray.node).with_database(stray.db)
@@ -67,7 +78,7 @@ class RunWatch:
         if isinstance(reply, ErrorReply):
             raise SetupError(f"{stray.node} refused the stray write: {reply}")
 
-    def _view(self, node: str) -> NodeView:
+    def _ask(self, node: str, question: Callable[[NodeView], T]) -> T:
         if node not in self._views:
             self._views[node] = NodeView(self._deployment.control(node))
-        return self._views[node]
+        return ask(self._views[node], question)

@@ -16,7 +16,12 @@ from harness.resp.replication_info import parse_replication, sync_bytes
 from harness.resp.replies import ErrorReply, Reply
 
 _DATABASE = re.compile(r"^db(\d+):keys=(\d+)", re.MULTILINE)
+_NOT_SERVING = frozenset({"LOADING", "MASTERDOWN", "BUSY"})
 ListKey = tuple[int, bytes]  # database number, key
+
+
+class NotServingError(SetupError):
+    """A node that loads its data, say, tells nothing of keys for now; of replication it does."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,10 @@ class NodeView:
             commands.append(("LLEN", key))
         commands += [("INFO", "replication"), ("EXEC",)]
         connection.send(b"".join(connection.pack(*words) for words in commands))
-        reply = [self._checked(connection.take_reply()) for _ in commands][-1]
+        replies = [connection.take_reply() for _ in commands]
+        if any(isinstance(reply, ErrorReply) for reply in replies):
+            self.close()  # no SELECT of a transaction that was refused has happened
+        reply = [self._checked(reply) for reply in replies][-1]
         if not isinstance(reply, list):
             raise HarnessError(f"{self._endpoint.address} answered EXEC with {reply!r}")
         info = reply[-1]
@@ -122,5 +130,6 @@ class NodeView:
 
     def _checked(self, reply: Reply) -> Reply:
         if isinstance(reply, ErrorReply):
-            raise SetupError(f"{self._endpoint.address} answered with an error: {reply}")
+            kind = NotServingError if reply.code in _NOT_SERVING else SetupError
+            raise kind(f"{self._endpoint.address} answered with an error: {reply}")
         return reply

@@ -1,21 +1,25 @@
-"""One fault's life: applied, met by traffic or not, healed. What it met is measured here; when it happens is not."""
+"""One fault's life: applied, met by traffic or not, healed. What it met is measured here; when it happens is not.
+
+Nothing here raises for what a proxy or a server does: writers wait while a fault is applied and healed. What went wrong
+is kept as the reason why the fault counts as having met nothing, and healing is tried whatever went wrong before.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from harness.checker.evidence import FaultRecord
 from harness.errors import Failure
 from harness.fault.link import FaultLink
 from harness.fault.schedule import Disturbance
+from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.scenario.model import StrayWrite
 from harness.topology import Link
 
 SEEN_WITHIN_S = 2.0  # how long a change is waited for before its fault counts as having met nothing
 RECONNECT_WITHIN_S = 15.0
-POLL_S = 0.002
 
 
 class Watch(Protocol):
@@ -36,48 +40,75 @@ class Watch(Protocol):
     def sync_bytes(self, link: Link) -> int:
         """RDB bytes that the replica has received of a full sync under way; 0 where none is."""
 
-    def full_syncs_finished(self, link: Link) -> int:
-        """Full syncs of this link that its replica has finished so far."""
+    def full_syncs(self, link: Link) -> tuple[int, int]:
+        """Full syncs of this link that its replica has begun and finished so far."""
 
     def write_stray(self, stray: StrayWrite) -> None:
         """Append the stray element; raises Failure where the node refuses it."""
 
 
 class ActiveFault:
-    """A disturbance from the moment it is applied. `clock` gives seconds since the first write."""
+    """A disturbance from the moment it is applied. clock: seconds since the first write; unsent: elements to come."""
 
-    def __init__(self, what: Disturbance, target: FaultLink | None, watch: Watch, clock: Callable[[], float]) -> None:
-        self.what, self._target, self._watch, self._clock = what, target, watch, clock
+    def __init__(
+        self,
+        what: Disturbance,
+        target: FaultLink | None,
+        watch: Watch,
+        clock: Callable[[], float],
+        unsent: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.what, self._target, self._watch, self._clock, self._unsent = what, target, watch, clock, unsent
         self.applied_s: float | None = None
         self.healed_s: float | None = None
         self.seen_down = False
-        self.seen_up_again = False
+        self._seen_up = False  # while it was active, and before anything else changed
+        self._seen_up_again = False
         self._toxic_name: str | None = None
+        self._cut = False
         self._before = self._after = (0, 0)
         self._rdb_bytes = 0
         self._breaks_before = 0
         self._broke = False
-        self._finished_syncs = 0
-        self._cut_inside = False
+        self._syncs_before = (0, 0)
+        self._sync_broke = False
         self._error = ""
 
     @property
     def active(self) -> bool:
         return self.applied_s is not None and self.healed_s is None
 
-    def apply(self) -> None:
-        """Disturb; what the proxy or the node refuses is kept as the reason why nothing was met."""
-        self.applied_s = self._clock()
-        self._before = self._measure()
-        self._breaks_before = self._watch.breaks(self.what.link) if self.what.link else 0
-        self._look_for_sync()
+    @property
+    def to_come(self) -> bool:
+        """Not applied, and nothing went wrong before."""
+        return self.applied_s is None and not self._error
+
+    def fail(self, why: str) -> None:
+        """It counts as having met nothing; the first reason stays."""
+        self._error = self._error or why
+
+    @contextmanager
+    def _noting_errors(self, before: str = "") -> Iterator[None]:
         try:
-            self._disturb()
+            yield
         except Failure as error:
-            self._error = str(error)
-            return
-        if self.what.severs and self.what.toxic is None:
-            self._await(self._look_down)
+            self.fail(f"{before}{error}")
+        except Exception as error:  # noqa: BLE001 - a mistake of ours makes the verdict unknown, and must not hang the writers
+            self.fail(f"{before}{type(error).__name__}: {error}")
+
+    # -- applying
+
+    def apply(self) -> None:
+        """Disturb, and measure from the moment at which that is confirmed."""
+        self.applied_s = self._clock()
+        with self._noting_errors():
+            if (link := self.what.link) is not None:
+                self._breaks_before = self._watch.breaks(link)
+                self._look_for_sync(link, first=True)
+            self._disturb()
+            self._before = self._measure()
+            if self._cut:
+                self._await(self._look_down)
 
     def _disturb(self) -> None:
         if self.what.stray is not None:
@@ -87,73 +118,99 @@ class ActiveFault:
         assert self._target is not None
         assert self.what.link is not None
         if self.what.toxic is None:
-            self._finished_syncs = self._watch.full_syncs_finished(self.what.link)
+            self._cut = True
             self._target.cut()
         else:
             self._toxic_name = self._target.add(self.what.toxic, self.what.link)
 
+    # -- while it is active
+
     def look(self) -> None:
-        """Called again and again while active: note what would be over by the time of healing."""
-        self._look_for_sync()
+        """Note what shows for a while only; called again and again while active, and before anything is changed."""
+        if self.active and not self._error:
+            with self._noting_errors():
+                self._look()
+
+    def _look(self) -> None:
+        link = self.what.link
+        if link is None:
+            return
+        self._look_for_sync(link)
         if self.what.severs:
             self._look_down()
+        elif not self._seen_up and self._needs_the_link():
+            self._seen_up = self._watch.link_up(link)
 
-    def _look_for_sync(self) -> None:
-        if self.what.at.event == "full_sync" and self.what.link is not None:
-            self._rdb_bytes = max(self._rdb_bytes, self._watch.sync_bytes(self.what.link))
+    def _needs_the_link(self) -> bool:
+        """Whether it disturbs the bytes of a link that may be down for another reason, and then meets none."""
+        closes = self.what.toxic is not None and self.what.toxic.kind in ("limit_data", "timeout")
+        link, event = self.what.link, self.what.at.event
+        return link is not None and not (link.is_client or closes or event or self.what.severs)
+
+    def _look_for_sync(self, link: Link, *, first: bool = False) -> None:
+        if self.what.at.event != "full_sync":
+            return
+        if first:  # before the bytes are: a sync that ends between the two must count as ended
+            self._syncs_before = self._watch.full_syncs(link)
+        self._rdb_bytes = max(self._rdb_bytes, self._watch.sync_bytes(link))
 
     def _look_down(self) -> bool:
         assert self.what.link is not None
         if not self.seen_down:
-            broke = self._watch.breaks(self.what.link) > self._breaks_before
-            self.seen_down = broke or not self._watch.link_up(self.what.link)
+            self.seen_down = self._has_broken() or not self._watch.link_up(self.what.link)
         return self.seen_down
 
-    def heal(self, *, still_cut: bool = False) -> None:
-        """Undo the disturbance, after having waited a moment for what it should meet. still_cut: another cut holds."""
+    def _has_broken(self) -> bool:
+        """Whether a connection of our own clients has broken since."""
+        link = self.what.link
+        self._broke = self._broke or (link is not None and self._watch.breaks(link) > self._breaks_before)
+        return self._broke
+
+    # -- healing
+
+    def heal(self, *, still_cut: bool = False, patient: bool = True) -> None:
+        """Undo the disturbance. still_cut: another cut holds; patient: wait a moment for what it should meet."""
         if not self.active:
             return
-        if not self._error:
-            self._await_meeting()
-        self._after = self._measure()
-        self.healed_s = self._clock()
-        try:
+        with self._noting_errors():
+            if patient and not self._error:
+                self._look()
+                self._await_meeting()
+            self._after = self._measure()
+        with self._noting_errors("not healed: "):
             self._undo(still_cut)
-        except Failure as error:
-            self._error = self._error or f"not healed: {error}"
         self.healed_s = self._clock()
 
     def _await_meeting(self) -> None:
         if self.what.severs:
             self._await(self._look_down)
-            self._await(lambda: self._has_broken() or not self._sent_since())
-            self._cut_inside = self.what.link is not None and not self.what.link.is_client and (
-                self._watch.full_syncs_finished(self.what.link) == self._finished_syncs
-            )
+            if self.what.link is not None and self.what.link.is_client and (self._sent_since() or self._unsent()):
+                self._await(self._has_broken)
         elif self._sent_since():
             self._await(lambda: self._measure()[1] > self._before[1])
-
-    def _has_broken(self) -> bool:
-        """Whether a connection of our own clients has broken since; replication links have none."""
-        link = self.what.link
-        self._broke = self._broke or (link is not None and self._watch.breaks(link) > self._breaks_before)
-        return self._broke or link is None or not link.is_client
 
     def _sent_since(self) -> bool:
         return self._watch.sent() > self._before[0]
 
     def _undo(self, still_cut: bool) -> None:
-        assert self._target is not None
+        if self._target is None:
+            return
         if self._toxic_name is not None:
             self._target.remove(self._toxic_name)
-        elif not still_cut:
+        elif self._cut and not still_cut:
             self._target.restore()
 
     def await_reconnect(self) -> None:
-        """For a severing fault on an event: the link must be seen up again."""
-        if self.what.severs and self.what.link is not None and self.seen_down:
-            link = self.what.link
-            self.seen_up_again = self._await(lambda: self._watch.link_up(link), RECONNECT_WITHIN_S)
+        """For a severing fault on an event: the link must be seen up again, and its full sync as broken off."""
+        link = self.what.link
+        if not self.what.severs or link is None or not self.seen_down or self._error:
+            return
+        with self._noting_errors():
+            self._seen_up_again = self._await(lambda: self._watch.link_up(link), RECONNECT_WITHIN_S)
+            begun, finished = self._watch.full_syncs(link)
+            self._sync_broke = begun - finished >= self._syncs_before[0] - self._syncs_before[1] > 0
+
+    # -- what is to be told
 
     def _measure(self) -> tuple[int, int]:
         traffic = self._watch.traffic(self.what.link) if self.what.link is not None else 0
@@ -161,10 +218,10 @@ class ActiveFault:
 
     @staticmethod
     def _await(condition: Callable[[], bool], within_s: float = SEEN_WITHIN_S) -> bool:
-        deadline = time.monotonic() + within_s
-        while not (true := condition()) and time.monotonic() < deadline:
-            time.sleep(POLL_S)
-        return true
+        try:
+            return wait_until(condition, deadline_s=within_s, what="it to be seen")
+        except WaitedTooLongError:
+            return False
 
     def record(self) -> FaultRecord:
         """What is to be told of it; complete once healed."""
@@ -194,20 +251,27 @@ class ActiveFault:
             return ""
         if self.what.severs and not self.seen_down:
             return "the link was never seen down"
-        return self._nothing_met(values, traffic)
-
-    def _nothing_met(self, values: int, traffic: int) -> str:
-        event, link = self.what.at.event, self.what.link
-        if event == "full_sync":
-            if not traffic:
-                return "no RDB bytes were seen on the link"
-            return "" if not self.what.severs or self._cut_inside else "the full sync was over before the link was down"
-        if event is not None:
-            return "" if self.seen_up_again or not self.what.severs else "the link was not seen up again"
-        if link is not None and link.is_client and self.what.severs:
-            return "" if self._broke else "no connection of our own broke"
-        if link is not None and link.is_client:
-            return "" if traffic else "none of our own bytes went over the link"
+        if self.what.at.event is not None:
+            return self._event_missed(traffic)
+        if self.what.link is not None and self.what.link.is_client:
+            return self._client_missed(traffic)
         if not values:
             return "no values were sent while it was active"
-        return "" if traffic else "the primary's offset did not grow while it was active"
+        if not traffic:
+            return "the primary's offset did not grow while it was active"
+        return "the link was down all the while" if self._needs_the_link() and not self._seen_up else ""
+
+    def _event_missed(self, traffic: int) -> str:
+        during_sync = self.what.at.event == "full_sync"
+        if during_sync and not traffic:
+            return "no RDB bytes were seen on the link"
+        if not self.what.severs:
+            return ""
+        if not self._seen_up_again:
+            return "the link was not seen up again"
+        return "the full sync was over before the link was down" if during_sync and not self._sync_broke else ""
+
+    def _client_missed(self, traffic: int) -> str:
+        if self.what.severs:
+            return "" if self._broke else "no connection of our own broke"
+        return "" if traffic else "none of our own bytes went over the link"

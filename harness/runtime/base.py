@@ -103,6 +103,14 @@ class VouchedByCanary(Protocol):
         """A sampler of these nodes' lag, to be used as a context."""
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """The runtime sees it when a server ends."""
+
+    def death(self, node: str, wait_s: float = 0.0) -> str | None:
+        """The whole story where the node's server has ended, within wait_s; None while it runs."""
+
+
 class Killable(Protocol):
     def kill(self, node: str) -> None: ...
 
