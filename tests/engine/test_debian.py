@@ -1,0 +1,116 @@
+"""Engines from Debian's archive itself: whole or not there at all, and run by their own libraries only."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.engine.binaries import choose, find_engines
+from harness.engine.cache import fetched
+from harness.engine.debian import fetch, in_archive
+from harness.errors import SetupError, UsageError
+from harness.runtime.readiness import wait_until
+from tests.engine.archive import require_archive
+
+FETCH = "from harness.engine.debian import *; fetch([in_archive('redis-7.0.15')], tell=print)"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def old_redis(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache with redis 6.0.16 in it."""
+    require_archive()
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(folder))
+        fetch([in_archive("redis-6.0.16")])
+    return folder
+
+
+def test_names() -> None:
+    assert in_archive("redis-7.0.15").suite == "bookworm"
+    assert in_archive("valkey").name == "valkey-9.1.2"
+    with pytest.raises(UsageError, match=r"no engine 'redis-5' in Debian's archive; there are redis-6.0.16, .*redict"):
+        in_archive("redis-5")
+
+
+def test_a_fetched_engine_is_found_says_where_it_is_from_and_is_not_fetched_again(
+    old_redis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(old_redis))
+    monkeypatch.setenv("HARNESS_DEBIAN_MIRROR", "http://127.0.0.1:1/debian")
+    heard: list[str] = []
+    (engine,) = fetch([in_archive("redis-6.0.16")], tell=heard.append)
+    assert heard == []
+    assert (engine.name, engine.program.name) == ("redis-6.0.16", "redis-server")
+    assert engine.packages["libc6"].startswith("2.31")
+    chosen = choose("redis-6.0.16")
+    assert chosen.program == engine.program
+    assert chosen.origin.startswith("package redis-server 5:6.0.16-1")
+    assert chosen.origin.endswith("of Debian bullseye")
+    assert sum(path.stat().st_size for path in engine.root.rglob("*") if not path.is_symlink()) < 40e6
+
+
+def test_a_fetched_engine_uses_its_own_libraries_and_runs_scripts(
+    old_redis: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(old_redis))
+    program = choose("redis-6.0.16").program
+    socket = tmp_path / "s"
+    with subprocess.Popen(
+        [program, "--port", "0", "--unixsocket", socket, "--save", ""], cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            wait_until(socket.exists, deadline_s=10, what="the server")
+            mapped = Path(f"/proc/{server.pid}/maps").read_text()
+            libraries = {line.split()[-1] for line in mapped.splitlines() if line.endswith(".so") or ".so." in line}
+            assert libraries
+            assert [path for path in libraries if not path.startswith(str(old_redis))] == []
+            command = [program.parent / "root/usr/bin/redis-cli", "-s", socket, "eval", "return cjson.encode({1})", "0"]
+            loader, *_ = program.parent.glob("root/lib*/ld-linux-*")
+            library_path = next(program.parent.glob("root/usr/lib/*-linux-gnu"))
+            shown = subprocess.run(
+                [loader, "--library-path", library_path, *command], capture_output=True, text=True, check=True
+            )
+            assert shown.stdout == "[1]\n"
+        finally:
+            server.kill()
+
+
+def test_an_archive_that_cannot_be_had_leaves_nothing_that_looks_done(cache: Path) -> None:
+    require_archive()
+    with pytest.raises(SetupError, match=r"Debian's archive at http://127.0.0.1:1/debian \(bullseye\) can't be used"):
+        fetch([in_archive("redis-6.0.16")], mirror="http://127.0.0.1:1/debian")
+    assert fetched() == []
+
+
+@pytest.mark.parametrize("seconds", [0.4, 2.3])
+def test_killed_half_way_and_run_again(cache: Path, seconds: float) -> None:
+    require_archive()
+    victim = subprocess.Popen([sys.executable, "-c", FETCH], stdout=subprocess.DEVNULL)
+    time.sleep(seconds)  # not to wait for anything: the moment is what is tested
+    victim.kill()
+    assert victim.wait() in (-signal.SIGKILL, 0)
+    fetch([in_archive("redis-7.0.15")])
+    assert [engine.name for engine in fetched()] == ["redis-7.0.15"]
+    assert "redis-7.0.15" in {engine.name for engine in find_engines()}
+    assert sorted(path.name for path in (cache / "engines").iterdir()) == ["redis-7.0.15"]
+
+
+def test_two_at_once(cache: Path) -> None:
+    require_archive()
+    runs = [subprocess.Popen([sys.executable, "-c", FETCH], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sum("redis-7.0.15: package" in text for text in said) == 1
+    assert sum("another fetch from bookworm is under way: waiting" in text for text in said) == 1
