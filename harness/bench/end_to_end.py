@@ -6,21 +6,17 @@ From the first value sent to the verdict (ours: with history, lag samples and ju
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
 
 from harness.bench.floor import Floor
 from harness.bench.pair import KEY, HarnessRun, open_pair, run_harness
+from harness.bench.programs import last_object, module, output_of
 from harness.bench.rows import Row, faster, in_turns, times
 from harness.bench.setting import Setting
-from harness.errors import SetupError
 
 WRITE_GOAL, DRAIN_GOAL, FLOOR_GOAL = 1.05, 1.0, 1.05
 NAIVE_GOAL, OF_FLOOR_GOAL = 20.0, 0.95
 PEAK_GOAL_MB, GROWTH_GOAL_MB = 75.0, 1.0
-NAIVE_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,7 @@ def against_floor(setting: Setting) -> list[Row]:
     floor, values = setting.floor, setting.large
     if floor is None:
         return []
-    ours: list[HarnessRun]
-    ours, theirs = _turns(setting, floor, values)
+    ours, theirs, smallest = _turns(setting, floor, values)
     size = f"{values:,} values"
     name = floor.name
     return [
@@ -73,18 +68,26 @@ def against_floor(setting: Setting) -> list[Row]:
             at_most=FLOOR_GOAL,
         ),
         Row(f"memory of harness run, {size}", PEAK_GOAL_MB, tuple(run.peak_mb for run in ours), unit="MB"),
+        Row(
+            f"growth of that memory from 1 to {size}",
+            GROWTH_GOAL_MB,
+            tuple(large.peak_mb - small.peak_mb for large, small in zip(ours, smallest, strict=True)),
+            unit="MB",
+        ),
     ]
 
 
-def _turns(setting: Setting, floor: Floor, values: int) -> tuple[list[HarnessRun], list[FloorRun]]:
+def _turns(setting: Setting, floor: Floor, values: int) -> tuple[list[HarnessRun], list[FloorRun], list[HarnessRun]]:
     ours: list[HarnessRun] = []
     theirs: list[FloorRun] = []
+    smallest: list[HarnessRun] = []
     ways = {
         "harness": lambda: ours.append(run_harness(values, setting.options.engines)),
         "floor": lambda: theirs.append(run_floor(setting, floor, values)),
+        "one value": lambda: smallest.append(run_harness(1, setting.options.engines)),
     }
     in_turns(ways, setting.rounds)
-    return ours, theirs
+    return ours, theirs, smallest
 
 
 def against_naive(setting: Setting) -> list[Row]:
@@ -124,13 +127,5 @@ def run_naive(setting: Setting, values: int) -> NaiveRun:
     """The naive way on a new pair, in a process of its own."""
     with open_pair(setting.options) as pair:
         words = [pair.a.host, str(pair.a.port), str(pair.b.port), KEY, str(values)]
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.bench.naive", *words],
-            capture_output=True,
-            text=True,
-            timeout=NAIVE_S,
-            check=False,
-        )
-    if done.returncode:
-        raise SetupError(f"the naive way ended with exit code {done.returncode}: {done.stderr[-1000:]}")
-    return NaiveRun(**json.loads(done.stdout))
+        told, _ = output_of(module("naive", *words), f"the naive way with {values:,} values")
+    return NaiveRun(**last_object(told))

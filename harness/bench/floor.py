@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import Protocol
 
 from platformdirs import user_cache_path
 
+from harness.bench.programs import output_of
 from harness.endpoint.address import Endpoint
 from harness.errors import SetupError
 
 SOURCE = Path(__file__).with_name("floor.c")
 COMPILE_S = 60
-RUN_S = 600
 _FLAGS = ("-O2", "-o")
 _VALUES_A_COMMAND = 1000
 _CHUNK = 20_000
@@ -64,7 +63,9 @@ class CompiledFloor:
         return [str(self.program), "newest", of.host, str(of.port), key, str(values)]
 
     def _timed(self, what: str, at: Endpoint, key: str, values: int) -> float:
-        return float(_output([str(self.program), what, at.host, str(at.port), key, str(values)]))
+        return float(
+            output_of([str(self.program), what, at.host, str(at.port), key, str(values)], f"the C floor's {what}")[0]
+        )
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,8 @@ class BenchmarkFloor:
     def _timed(self, at: Endpoint, commands: int, *words: str) -> float:
         """From its rate, since its own start is not to count."""
         host, port = at.host, str(at.port)
-        line = _output(
-            [self.program, "-h", host, "-p", port, "-c", "1", "-P", "20", "-n", str(commands), "--csv", *words]
-        )
+        options = ["-h", host, "-p", port, "-c", "1", "-P", "20", "-n", str(commands), "--csv"]
+        line, _ = output_of([self.program, *options, *words], f"{self.name} of {words[0]}")
         rate = float(line.strip().splitlines()[-1].split('","')[1].strip('"'))
         return commands / rate
 
@@ -130,19 +130,8 @@ def compiled(compiler: str, cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             unfinished = Path(folder) / "floor"
-            _output([compiler, *_FLAGS, str(unfinished), str(SOURCE)], within_s=COMPILE_S)
+            output_of([compiler, *_FLAGS, str(unfinished), str(SOURCE)], "compiling the C floor", COMPILE_S)
             os.replace(unfinished, program)
     except OSError as error:
         raise SetupError(f"the C floor can't be kept in {cache}: {error.strerror}") from None
     return program
-
-
-def _output(args: list[str], within_s: float = RUN_S) -> str:
-    shown = f"{Path(args[0]).name} {' '.join(args[1:5])}"
-    try:
-        done = subprocess.run(args, capture_output=True, text=True, timeout=within_s, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"{shown}: {error}") from None
-    if done.returncode:
-        raise SetupError(f"{shown} ended with exit code {done.returncode}: {done.stderr.strip()[-300:]}")
-    return done.stdout

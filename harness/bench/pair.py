@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from harness.bench.programs import last_object, module, output_of
 from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView
-from harness.errors import SetupError
 from harness.options import Options
 from harness.runtime.base import Deployment
 from harness.runtime.readiness import wait_until
@@ -24,7 +22,6 @@ from harness.stage import open_stage
 SCENARIO = Path(__file__).with_name("pair.yaml")
 KEY = "numbers:list"
 CONVERGE_S = 600.0
-RUN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -83,22 +80,19 @@ class HarnessRun:
 
 def run_harness(values: int, engines: Sequence[str] = ()) -> HarnessRun:
     """`harness run` of the pair in a process of its own; SetupError where its verdict is not valid."""
+    report, told = _run(f"workload.values={values}", engines)
+    return HarnessRun(report["seconds"], last_object(told)["peak_mb"])
+
+
+def run_property(draws: int, engines: Sequence[str] = ()) -> dict[str, Any]:
+    """The report of `harness run --property` of the pair, with so many draws."""
+    return _run("workload.values=1", engines, "--property", "--examples", str(draws), "--seed", "1")[0]
+
+
+def _run(override: str, engines: Sequence[str], *more: str) -> tuple[dict[str, Any], str]:
+    """The report of one run that has to end as expected, and what it said on standard error."""
+    chosen = [word for engine in engines for word in ("--engine", engine)]
     with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as out:
-        words = ["run", str(SCENARIO), "--json", "--out", out, "--set", f"workload.values={values}"]
-        done = subprocess.run(
-            [sys.executable, "-m", "harness.bench.measured", *words, *_engine_words(engines)],
-            capture_output=True,
-            text=True,
-            timeout=RUN_S,
-            check=False,
-        )
-    if done.returncode:
-        raise SetupError(
-            f"harness run of {values:,} values ended with exit code {done.returncode}:\n{done.stderr[-2000:]}"
-        )
-    peak = json.loads(done.stderr.strip().splitlines()[-1])["peak_mb"]
-    return HarnessRun(json.loads(done.stdout)["seconds"], peak)
-
-
-def _engine_words(engines: Sequence[str]) -> list[str]:
-    return [word for engine in engines for word in ("--engine", engine)]
+        words = ["run", str(SCENARIO), "--json", "--out", out, "--set", override, *chosen, *more]
+        report, told = output_of(module("measured", *words), f"harness run with {override}")
+    return last_object(report), told
