@@ -21,6 +21,7 @@ from harness.place import DirectoryPlace
 from harness.plan import StreamPlan
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
+from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.runtime.base import Deployment, VouchedByCanary
 from harness.runtime.canary import CanaryLag
 from harness.scenario.directives import REFUSING_WRITES
@@ -46,6 +47,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         observed = run_cycle(cycle, laps, also_read=stage.preload)
     save_info(deployment, directory, "after")
     save_logs(deployment, directory)
+    strays, unasked = other_keys(deployment, cycle.nodes, stage.plans)
     counted = "sync_counts" in deployment.capabilities
     return Evidence(
         nodes=tuple(cycle.nodes),
@@ -58,8 +60,8 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         initial_syncs={link: _first(counts) for link, counts in at_readiness.items()} if counted else {},
         max_lag_ms=sampling.max_lag_ms,
         shrinks=sampling.shrinks,
-        other_keys=other_keys(deployment, cycle.nodes, stage.plans),
-        doubts=(*preload_doubts, *observed.doubts, *sampling.failures),
+        other_keys=strays,
+        doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked),
         not_applied=stage.not_applied,
         notes=notes_on(stage),
     )
@@ -97,7 +99,12 @@ def can_refuse(scenario: Scenario) -> bool:
 
 
 def read_primary_too(stage: Stage, scenario: Scenario, evidence: Evidence, directory: RunDirectory) -> Evidence:
-    """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well"."""
+    """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well".
+
+    Unless the primary is judged itself: then they are there already, and no node is read twice.
+    """
+    if stage.primary in evidence.nodes:
+        return evidence
     readings = read_now(stage.deployment, stage.primary, stage.plans, DirectoryPlace(directory))
     return replace(evidence, readings=(*evidence.readings, *readings))
 
@@ -167,10 +174,14 @@ def _first(counts: SyncCounts) -> str:
 
 
 def save_info(deployment: Deployment, directory: RunDirectory, when: str) -> None:
-    """INFO of every node."""
+    """INFO of every node that can be asked."""
     for node in deployment.topology.nodes:
         with NodeView(deployment.control(node)) as view:
-            directory.save_info(node, when, view.info("all"))
+            try:
+                text = view.info("all")
+            except (CannotConnect, ConnectionLost) as error:
+                text = f"# not to be had: {error}\n"
+            directory.save_info(node, when, text)
 
 
 def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
@@ -180,18 +191,29 @@ def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
             directory.save_log(node, log)
 
 
-def other_keys(deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan]) -> tuple[OtherKey, ...]:
-    """Keys on these nodes that are none of ours, MAX_OTHER_KEYS a node; asked only of servers that we started."""
+def other_keys(
+    deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan]
+) -> tuple[tuple[OtherKey, ...], tuple[str, ...]]:
+    """Keys on these nodes that are none of ours, at most MAX_OTHER_KEYS a node, and why some could not be asked.
+
+    Only servers that we started are asked; with others somebody else may use them.
+    """
     if "exclusive" not in deployment.capabilities:
-        return ()
+        return (), ()
     ours: dict[int, set[bytes]] = {}
     for plan in plans:
         ours.setdefault(plan.db, set()).add(plan.key)
     found: list[OtherKey] = []
+    unasked: list[str] = []
     for node in nodes:
-        with NodeView(deployment.control(node)) as view:
-            found += (OtherKey(node, db, key.decode("utf-8", "backslashreplace")) for db, key in _strays(view, ours))
-    return tuple(found)
+        try:
+            with NodeView(deployment.control(node)) as view:
+                found += (
+                    OtherKey(node, db, key.decode("utf-8", "backslashreplace")) for db, key in _strays(view, ours)
+                )
+        except (CannotConnect, ConnectionLost) as error:
+            unasked.append(f"{node} could not be asked for its other keys: {error}")
+    return tuple(found), tuple(unasked)
 
 
 def _strays(view: NodeView, ours: Mapping[int, set[bytes]]) -> list[tuple[int, bytes]]:

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from harness.checker.evidence import Evidence, FaultRecord
 from harness.checker.judge import judge
 from harness.checker.verdict import Kind, Outcome, Verdict
-from harness.convergence import GIVE_UP_S
+from harness.convergence import GIVE_UP_S, give_up_after
 from harness.cycle import Cycle, make_writers, run_cycle, write_all
 from harness.endpoint.view import NodeView
-from harness.errors import ExitCode
-from harness.observation import can_refuse, judged_nodes, other_keys
+from harness.errors import ExitCode, Failure
+from harness.observation import can_refuse, judged_nodes, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
 from harness.plan import StreamPlan, plan_streams
@@ -37,6 +37,7 @@ from harness.stage import Stage, open_stage
 from harness.workload.base import NoMarks
 
 SHRINK_WITHIN_S = 30.0  # after the first failure; then draws are answered from memory
+
 
 class FailedDraw(Exception):  # one subclass a kind, so that shrinking does not slip from one to another
     """A draw broke a guarantee."""
@@ -184,7 +185,10 @@ class Drawing:
         """Make the smallest failing draw once more; whether it went well this time (it stays a failure)."""
         if self.tally.smallest is None:
             return False
-        return failure(self._make(self.tally.smallest.draw).verdict) is None
+        try:
+            return failure(self._make(self.tally.smallest.draw).verdict) is None
+        except Failure:
+            return False  # it could not be made again, which takes nothing from what was seen
 
     def _time_is_up(self) -> bool:
         first = self.tally.first_failure
@@ -201,6 +205,7 @@ class Drawing:
             self._close()
         elif made.verdict.outcome is Outcome.UNKNOWN:
             tally.unknown.append(made)
+            self._close()
         else:
             tally.valid += 1
         return made.verdict
@@ -211,22 +216,28 @@ class Drawing:
         plans = plan_streams("workload", [self._claimed(workload) for workload in scenario.workloads()])
         nodes = judged_nodes(scenario, stage.deployment.topology)
         faults = scenario.faults if stage.external is None else ()
-        cycle = Cycle(stage.deployment, plans, faults, nodes, place, GIVE_UP_S, can_refuse(scenario))
+        give_up_s = give_up_after(None, scenario.expect.give_up_s)
+        cycle = Cycle(stage.deployment, plans, faults, nodes, place, give_up_s, can_refuse(scenario))
         observed = run_cycle(cycle, _NoLaps())
         for index, fault in enumerate(observed.faults):
             if fault.met or index not in self.tally.faults:
                 self.tally.faults[index] = fault
+        strays, unasked = other_keys(stage.deployment, nodes, [*stage.preload, *plans])
         evidence = Evidence(
             nodes=nodes,
             streams=observed.streams,
             readings=observed.readings,
             targets=observed.targets,
             convergences=observed.convergences,
-            other_keys=other_keys(stage.deployment, nodes, [*stage.preload, *plans]),
-            doubts=observed.doubts,
+            other_keys=strays,
+            doubts=(*observed.doubts, *unasked),
+            not_applied=stage.not_applied,
+            notes=notes_on(stage),
         )
-        self._remove(plans)
-        return Drawn(draw, evidence, judge(evidence, scenario.expect))
+        drawn = Drawn(draw, evidence, judge(evidence, scenario.expect))
+        if drawn.verdict.outcome is not Outcome.UNKNOWN:  # else the deployment goes, and may not answer any more
+            self._remove(plans)
+        return drawn
 
     def _key(self) -> str:
         return f"{self._loaded.scenario.workloads()[0].key}:draw:{self.tally.examples + 1}"
@@ -273,16 +284,12 @@ def _draws(tally: Tally, intermittent: bool) -> Draws:
 def _conclude(
     loaded: LoadedScenario, tally: Tally, facts: RunFacts, directory: RunDirectory, options: Options
 ) -> Result:
-    """Any invalid draw makes the whole invalid, else any unknown one unknown; a fault must have met one draw at least."""
+    """Any invalid draw makes the whole invalid, else any unknown one unknown; a fault must have met some draw."""
     decisive = tally.smallest or (tally.unknown[0] if tally.unknown else tally.last)
     if decisive is None:
         raise RuntimeError("Hypothesis made no draw")
-    never_met = tuple(fault for fault in tally.faults.values() if not fault.met)
     evidence = replace(decisive.evidence, faults=tuple(tally.faults.values()))
-    verdict = decisive.verdict
-    if verdict.exit_code is ExitCode.AS_EXPECTED and never_met:
-        doubts = tuple(f"{fault.fault} on {fault.link} met nothing in any draw: {fault.why_not}" for fault in never_met)
-        verdict = replace(verdict, outcome=Outcome.UNKNOWN, as_expected=False, doubts=(*verdict.doubts, *doubts))
+    verdict = judge(evidence, loaded.scenario.expect.of_draws(), strict_capabilities=options.strict_capabilities)
     if tally.smallest is not None:
         smallest = apply(loaded.scenario, tally.smallest.draw, loaded.scenario.workloads()[0].key)
         smallest = smallest.model_copy(update={"preload": loaded.scenario.preload})

@@ -43,7 +43,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class Result:
-    """How a part of a scenario ended. report: the object that `harness run --json` prints; run_dir: None if discarded."""
+    """How a part of a scenario ended. report: the object of `harness run --json`; run_dir: None if discarded."""
 
     scenario: LoadedScenario
     part: str
@@ -77,12 +77,10 @@ class Clock:
         self.seconds["total"] = now - self._began
 
 
-def run(
-    loaded: LoadedScenario, options: Options, *, part: str = "written", progress: Progress | None = None
-) -> Result:
+def run(loaded: LoadedScenario, options: Options, *, part: str = "written", progress: Progress | None = None) -> Result:
     """Run one part of a scenario, "written" or "property". Failures that are no verdict are raised (harness.errors)."""
     if part == "property":
-        from harness.property_run import run_property  # noqa: PLC0415 - Hypothesis is loaded only where it draws
+        from harness.property_run import run_property  # here, since Hypothesis is loaded only where it draws
 
         return run_property(loaded, options, progress or Silent())
     return run_written(loaded, options, progress or Silent())
@@ -168,14 +166,23 @@ def judge_again(run_dir: Path, *, strict_capabilities: bool = False) -> Result:
     directory = RunDirectory.open(run_dir)
     loaded = replace(load(directory.scenario, throwaway_passwords=True), name=directory.name)
     evidence, facts = directory.load_evidence(), directory.load_facts()
-    verdict = judge(evidence, loaded.scenario.expect, strict_capabilities=strict_capabilities)
+    expect = loaded.scenario.expect if facts.part == "written" else loaded.scenario.expect.of_draws()
+    verdict = judge(evidence, expect, strict_capabilities=strict_capabilities)
     return Result(loaded, facts.part, verdict, None, summarize(loaded, evidence, verdict, facts), run_dir)
 
 
 def replay(run_dir: Path, options: Options) -> Result:
-    """Run what a run directory describes once more: the same scenario, and for a property the same draw."""
+    """Run what a run directory describes once more: the same scenario, and of a property the draw that failed.
+
+    A property of which no draw failed is drawn again with the same seed.
+    """
     directory = RunDirectory.open(run_dir)
     facts = directory.load_facts()
-    failing = directory.reproduce if directory.reproduce.exists() else directory.scenario
-    loaded = replace(load(failing, throwaway_passwords=True), name=directory.name)
-    return run(loaded, replace(options, seed=options.seed or facts.seed), part="written")
+    failed = directory.reproduce.exists()
+    loaded = load(directory.reproduce if failed else directory.scenario, throwaway_passwords=True)
+    same = replace(
+        options,
+        seed=facts.seed if options.seed is None else options.seed,
+        examples=options.examples or (facts.draws.examples if facts.draws else None),
+    )
+    return run(replace(loaded, name=directory.name), same, part="written" if failed else facts.part)

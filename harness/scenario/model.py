@@ -299,6 +299,10 @@ class Expect(Model):
         min_length=1,
     )
 
+    def of_draws(self) -> Expect:
+        """What of it binds a property's draws: ledger and anomalies, on the same nodes."""
+        return Expect(nodes=self.nodes, anomalies=self.anomalies, give_up_s=self.give_up_s)
+
 
 class Bounds(Model):
     """How many values a draw writes."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from harness.scenario.model import Batch, Expect, Fault, Property, Scenario, Shape, Workload
+from harness.scenario.model import Batch, Fault, Property, Scenario, Shape, Workload
 from harness.scenario.moment import Moment
 from harness.topology import CLIENT, Link
 
@@ -54,10 +54,8 @@ def apply(scenario: Scenario, draw: Draw, key: str) -> Scenario:
     """The scenario of one draw: its first workload under another key, judged by ledger and anomalies alone."""
     first = scenario.workloads()[0]
     workload = first.model_copy(update={"key": key, "values": draw.values, "batch": draw.batch})
-    expect = Expect(
-        nodes=scenario.expect.nodes, anomalies=scenario.expect.anomalies, give_up_s=scenario.expect.give_up_s
-    )
     faults = tuple(_on_key(fault, first, key) for fault in draw.faults)
+    expect = scenario.expect.of_draws()
     changes = {"workload": workload, "preload": (), "faults": faults, "expect": expect, "property": None}
     return scenario.model_copy(update=changes)
 
