@@ -102,8 +102,8 @@ def _docker() -> Finding:
     if reason := _no_docker_socket():
         return Finding("docker", None, f"no daemon: {reason}")
     try:
-        import docker  # type: ignore[import-untyped]
-        import docker.errors  # type: ignore[import-untyped]
+        import docker
+        import docker.errors
         import requests.exceptions
     except ImportError:
         return Finding("docker", None, "its Python client is not installed")

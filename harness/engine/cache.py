@@ -7,9 +7,11 @@ look at the name they are started by.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,3 +77,16 @@ def _read(about: Path) -> Fetched | None:
 def write_about(engine: Fetched) -> None:
     told = {name: value for name, value in asdict(engine).items() if name != "folder"}
     (engine.folder / ABOUT).write_text(json.dumps({"cache_version": _VERSION, **told}, indent=1), encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Alone, among all runs that use this file; the kernel ends it with the last process that holds the descriptor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 
 FAMILIES = ("redis", "valkey", "redict")
+REPOSITORIES = {"redis": "redis", "valkey": "valkey/valkey"}  # by family: where its images are published
 PROGRAMS = ("redis-server", "valkey-server", "redict-server")  # in the order of preference on PATH
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[-.+~][A-Za-z0-9_]+)*\Z")

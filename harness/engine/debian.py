@@ -7,18 +7,16 @@ goes on where it was; two at a time wait for each other.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from harness.engine.apt_root import AptRoot, Archive, find_archive
-from harness.engine.cache import Fetched, cache_folder, fetched, write_about
+from harness.engine.cache import Fetched, cache_folder, fetched, locked, write_about
 from harness.engine.catalogue import CATALOGUE, Listed, fits
 from harness.errors import SetupError, UsageError
 
@@ -78,7 +76,7 @@ def _fetch_group(base: str, group: Sequence[Listed], archive: Archive, tell: Tel
     (folder / "engines").mkdir(parents=True, exist_ok=True, mode=0o700)
     lists = folder / "apt" / base
     suites = list(dict.fromkeys([base, *(str(listed.suite) for listed in group)]))
-    lock = _locked(folder / f"fetch-{base}.lock", lambda: tell(f"another fetch from {base} is under way: waiting"))
+    lock = locked(folder / f"fetch-{base}.lock", lambda: tell(f"another fetch from {base} is under way: waiting"))
     with lock as descriptor:
         missing = [listed for listed in group if at_hand(listed) is None]
         if missing:
@@ -96,18 +94,6 @@ def _told(listed: Listed) -> str:
     assert engine is not None
     newer = "" if engine.name == listed.name else f" (the archive no longer has {listed.name})"
     return f"{engine.name}{newer}: {engine.origin}"
-
-
-@contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[int]:
-    """Alone, among all runs of this user; the kernel ends it with the last process that holds it."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
 
 
 def _fetch_one(listed: Listed, root: AptRoot) -> None:

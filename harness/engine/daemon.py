@@ -1,0 +1,104 @@
+"""The Docker daemon of this machine: found and asked within a deadline, or why not and what to do, in one sentence.
+
+Only a daemon that is reached through a Unix socket will do: ports that another machine publishes on its loopback are
+out of our reach.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.errors import SetupError
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+ANSWERS_WITHIN_S = 3
+CALL_TIMEOUT_S = 120
+
+Client = Any  # docker.DockerClient, whose package carries no types
+
+
+def socket_path() -> str:
+    """The daemon's Unix socket, as DOCKER_HOST or Docker's current context names it. SetupError for a remote daemon."""
+    host, said_by = os.environ.get("DOCKER_HOST", ""), "DOCKER_HOST"
+    if not host:
+        from testcontainers.core.docker_client import get_docker_host
+
+        host, said_by = get_docker_host() or "", "Docker's current context, or .testcontainers.properties"
+    if host and not host.startswith("unix://"):
+        raise SetupError(
+            f"{said_by} names a daemon on another machine ({host}); nodes in containers are reached on this machine's "
+            "loopback only: unset it, or run the harness on that machine"
+        )
+    return host.removeprefix("unix://") or DEFAULT_SOCKET
+
+
+def open_daemon() -> Client:
+    """A client of the daemon, which has answered; close it. SetupError with what to do where there is none."""
+    path = socket_path()
+    if reason := _unreachable(path):
+        raise SetupError(reason)
+    import docker
+    import docker.errors
+    import requests.exceptions
+
+    client = None
+    try:
+        client = docker.DockerClient(base_url=f"unix://{path}", version="auto", timeout=ANSWERS_WITHIN_S)
+        client.ping()
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        if client is not None:
+            client.close()
+        raise SetupError(_unanswered(path, error)) from None
+    client.api.timeout = CALL_TIMEOUT_S
+    return client
+
+
+@contextmanager
+def daemon() -> Iterator[Client]:
+    client = open_daemon()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _unreachable(path: str) -> str:
+    """Why nobody can be asked at this socket; "" where somebody listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(ANSWERS_WITHIN_S)
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return (
+                f"no Docker daemon listens on {path}: start it (systemctl start docker, or dockerd), "
+                "or use --runtime local"
+            )
+        except PermissionError:
+            return (
+                f"this user may not use the Docker daemon's socket {path}: join its group (usermod -aG docker USER, "
+                "then log in again), or use --runtime local"
+            )
+        except OSError as error:
+            return f"the Docker daemon's socket {path} can't be used: {error.strerror or error}"
+    return ""
+
+
+def _unanswered(path: str, error: Exception) -> str:
+    if "timed out" in str(error).lower():
+        return (
+            f"the Docker daemon behind {path} accepts connections but gave no answer within {ANSWERS_WITHIN_S} s: "
+            "restart it, or use --runtime local"
+        )
+    return f"the Docker daemon behind {path} doesn't answer as one: {str(error)[:200]}"
+
+
+def explanation(error: Exception) -> str:
+    """What the daemon said, in one line, and what to do where that is known."""
+    text = " ".join(str(getattr(error, "explanation", None) or error).split())
+    if "no space left on device" in text:
+        return f"{text}; the daemon's disk is full: docker system prune shows what can go"
+    return text

@@ -1,0 +1,235 @@
+"""Container images of engines: those at hand, those of a registry, and those made from Debian's packages without one.
+
+The order in which an engine's image is looked for: the one given by --image; one that was built here; its published
+name, if the daemon has it; the registry; at last it is built, which takes seconds and needs Debian's archive only.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.engine.cache import Fetched, cache_folder, locked
+from harness.engine.catalogue import CATALOGUE, FAMILIES, REPOSITORIES, Listed, fits, is_name, version_key
+from harness.engine.daemon import Client, explanation
+from harness.engine.debian import fetch, in_archive
+from harness.errors import SetupError, UsageError
+
+Tell = Callable[[str], None]
+
+LABEL = "replication-harness"
+ENGINE_LABEL = f"{LABEL}.engine"
+PACKAGES_LABEL = f"{LABEL}.packages"
+PREFERRED = ("valkey-9.1.2", "redis-7.0.15")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that the daemon has. name: of the engine, or "toxiproxy"; digest: of its content; size: bytes."""
+
+    name: str
+    reference: str
+    digest: str
+    size: int
+
+    @property
+    def origin(self) -> str:
+        """As reports name it."""
+        return f"image {self.reference}@{self.digest}"
+
+
+def find_images(client: Client) -> list[Image]:
+    """Every image at hand: built here, or under its published name."""
+    found = []
+    for each in client.images.list():
+        labels = each.labels or {}
+        for tag in each.tags:
+            name = labels.get(ENGINE_LABEL) or _published(tag)
+            if name:
+                found.append(_image(name, tag, each))
+    return sorted(found, key=lambda image: (image.name, image.reference))
+
+
+def _published(tag: str) -> str | None:
+    repository, _, version = tag.rpartition(":")
+    family = next((family for family, name in REPOSITORIES.items() if name == repository), None)
+    return f"{family}-{version}" if family and version[:1].isdigit() else None
+
+
+def _image(name: str, reference: str, found: Client) -> Image:
+    digests = [text.rpartition("@")[2] for text in found.attrs.get("RepoDigests") or ()]
+    return Image(name, reference, digests[0] if digests else found.id, int(found.attrs.get("Size", 0)))
+
+
+def build(client: Client, engine: Fetched) -> Image:
+    """An image from fetched packages; the one that is there where it was made from the same ones."""
+    packages = " ".join(f"{name}={version}" for name, version in sorted(engine.packages.items()))
+    labels = {ENGINE_LABEL: engine.name, PACKAGES_LABEL: packages}
+    changes = [f'ENTRYPOINT ["/usr/bin/{engine.program.name}"]', "WORKDIR /data", "EXPOSE 6379"]
+    reference = f"{LABEL}/{engine.family}:{engine.version}"
+    return import_image(client, engine.name, reference, engine.root, labels, changes)
+
+
+def built(client: Client, listed: Listed) -> Image | None:
+    """The image that was made of this entry of the catalogue."""
+    here = [image for image in find_images(client) if image.reference.startswith(f"{LABEL}/")]
+    return next((image for image in here if image.name == listed.name), None)
+
+
+def import_image(
+    client: Client, name: str, reference: str, root: Path, labels: Mapping[str, str], changes: Sequence[str]
+) -> Image:
+    """Make an image of a folder's content, unless one of this name with these labels is there."""
+    import docker.errors
+
+    with locked(cache_folder() / "images.lock"):
+        if (there := _get(client, reference)) and labels.items() <= (there.labels or {}).items():
+            return _image(name, reference, there)
+        repository, _, tag = reference.rpartition(":")
+        changes = [*changes, *(f'LABEL {key}="{value}"' for key, value in labels.items())]
+        try:
+            client.api.import_image_from_data(_packed(root), repository=repository, tag=tag, changes=changes)
+            if there is not None:
+                _remove_unnamed(client, there)
+            return _image(name, reference, client.images.get(reference))
+        except docker.errors.APIError as error:
+            raise SetupError(f"the image {reference} can't be made: {explanation(error)}") from None
+
+
+def _get(client: Client, reference: str) -> Client | None:
+    import docker.errors
+
+    try:
+        return client.images.get(reference)
+    except docker.errors.ImageNotFound:
+        return None
+    except docker.errors.APIError as error:
+        raise SetupError(f"the image {reference!r} can't be looked for: {explanation(error)}") from None
+
+
+def _remove_unnamed(client: Client, image: Client) -> None:
+    """What has lost its name to a newer one; a container may still use it."""
+    import docker.errors
+
+    try:
+        client.images.remove(image.id)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+
+
+def _packed(root: Path) -> bytes:
+    """The folder as an archive that belongs to root, whoever fetched it."""
+
+    def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        return member
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(root, arcname=".", filter=owned_by_root)
+    return packed.getvalue()
+
+
+class ImageChooser:
+    """Which image a node's engine means. given: references by engine names (--image); tell: hears what takes long."""
+
+    def __init__(self, client: Client, given: Mapping[str, str], tell: Tell = lambda line: None) -> None:
+        self._client, self._given, self._tell = client, given, tell
+        self._chosen: dict[str | None, Image] = {}
+        for name in given:
+            if not is_name(name):
+                raise UsageError(
+                    f"--image {name}={given[name]}: {name!r} is no engine name; expected one like redis-7.0.15"
+                )
+
+    def choose(self, requested: str | None) -> Image:
+        """UsageError: no engine can have this name. SetupError: no image of it can be had, with each way's reason."""
+        if requested not in self._chosen:
+            self._chosen[requested] = self._find(requested)
+        return self._chosen[requested]
+
+    def _find(self, requested: str | None) -> Image:
+        if requested is None:
+            return self._preferred()
+        if requested in self._given:
+            return pulled(self._client, requested, self._given[requested], self._tell)
+        if not is_name(requested) or requested.partition("-")[0] not in FAMILIES:
+            raise UsageError(
+                f"no engine {requested!r}: the families are {', '.join(FAMILIES)}; an image of another is given with "
+                f"--image {requested}=REFERENCE"
+            )
+        return self._at_hand(requested) or self._brought(requested)
+
+    def _preferred(self) -> Image:
+        if self._given:
+            return self.choose(next(iter(self._given)))
+        there = find_images(self._client)
+        names = {image.name for image in there}
+        for name in PREFERRED:
+            if name in names:
+                return self.choose(name)
+        engines = [image for image in there if image.name.partition("-")[0] in FAMILIES]
+        return engines[0] if engines else self.choose(PREFERRED[0])
+
+    def _at_hand(self, requested: str) -> Image | None:
+        exact, fitting = [], []
+        for image in find_images(self._client):
+            family, _, version = image.name.partition("-")
+            if image.name == requested:
+                exact.append(image)
+            elif fits(requested, family, version):
+                fitting.append(image)
+        if exact:  # what was built here knows its packages
+            return min(exact, key=lambda image: not image.reference.startswith(LABEL))
+        return max(fitting, key=lambda image: version_key(image.name), default=None)
+
+    def _brought(self, requested: str) -> Image:
+        """From the registry, else from Debian's packages."""
+        reasons = []
+        if reference := published_name(requested):
+            try:
+                return pulled(self._client, requested, reference, self._tell)
+            except SetupError as error:
+                reasons.append(str(error))
+        if any(_is_from_debian(listed, requested) for listed in CATALOGUE):
+            try:
+                self._tell(f"building an image of {requested} from Debian's packages")
+                return build(self._client, *fetch([in_archive(requested)], tell=self._tell))
+            except SetupError as error:
+                reasons.append(str(error))
+        told = "".join(f"\n  {reason}" for reason in reasons)
+        raise SetupError(f"no image of {requested} can be had; --image {requested}=REFERENCE gives one{told}")
+
+
+def published_name(engine: str) -> str | None:
+    """The image's name in a registry, by the catalogue; for other versions by its family's repository."""
+    for listed in CATALOGUE:
+        if listed.name == engine:
+            return listed.image
+    family, _, version = engine.partition("-")
+    repository = REPOSITORIES.get(family)
+    return f"{repository}:{version or 'latest'}" if repository else None
+
+
+def _is_from_debian(listed: Listed, requested: str) -> bool:
+    return listed.suite is not None and fits(requested, listed.family, listed.version)
+
+
+def pulled(client: Client, name: str, reference: str, tell: Tell) -> Image:
+    """The image of this reference, from its registry where the daemon hasn't got it. SetupError with the reason."""
+    import docker.errors
+    import requests.exceptions
+
+    if (there := _get(client, reference)) is None:
+        tell(f"pulling the image {reference}")
+        try:
+            client.images.pull(reference)
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise SetupError(f"the image {reference} can't be pulled: {explanation(error)}") from None
+        there = client.images.get(reference)
+    return _image(name, reference, there)
