@@ -35,9 +35,11 @@ LOOK_EVERY_S = 0.2  # whether the server that is written to still runs
 
 
 class Laps(Protocol):
-    """Takes the time of each step."""
+    """Takes the time of each step, and hears how far it is."""
 
     def begin(self, step: str) -> None: ...
+
+    def advance(self, done: int, total: int) -> None: ...
 
     def end(self, step: str) -> None: ...
 
@@ -85,8 +87,12 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         before = look[root].sample()
         watch, nemesis, writers = _prepare(cycle, stack)
 
+        def look_on() -> str | None:
+            laps.advance(watch.sent(), sum(plan.values for plan in cycle.plans))
+            return _death(cycle.deployment, root)
+
         laps.begin("write")
-        doubts = write_all(writers, nemesis.finished, lambda: _death(cycle.deployment, root))
+        doubts = write_all(writers, nemesis.finished, look_on)
         nemesis.written()
         laps.end("write")
 
@@ -188,7 +194,8 @@ def write_all(
 ) -> tuple[str, ...]:
     """Run the writers side by side until each has ended; returns why some ended early. Ctrl-C stops them all.
 
-    finished: told each writer that has ended, however it did. ended: why there is no server any more to write to.
+    finished: told each writer that has ended, however it did. ended: asked now and then, why there is no server
+    any more to write to.
     """
     doubts: list[str] = []
     threads = [

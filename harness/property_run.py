@@ -21,13 +21,14 @@ from harness.checker.verdict import Kind, Outcome, Verdict
 from harness.convergence import GIVE_UP_S, give_up_after
 from harness.cycle import Cycle, make_writers, run_cycle, write_all
 from harness.endpoint.view import NodeView
-from harness.errors import ExitCode, Failure
+from harness.errors import ExitCode, Failure, SetupError
 from harness.observation import can_refuse, judged_nodes, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
 from harness.plan import StreamPlan, plan_streams
-from harness.report.facts import Draws, RunFacts
+from harness.report.facts import Counts, Draws, RunFacts
 from harness.report.store import RunDirectory
+from harness.report.summary import count_elements
 from harness.runner import Clock, Progress, Result, conclude, passwords, run_facts
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.model import Property, Scenario, Workload
@@ -78,12 +79,16 @@ class Tally:
     last: Drawn | None = None
     first_failure: float | None = None
     faults: dict[int, FaultRecord] = field(default_factory=dict)
+    counts: Counts = Counts()
 
 
 class _NoLaps:
     """Draws are not timed step by step."""
 
     def begin(self, step: str) -> None:
+        """Nothing."""
+
+    def advance(self, done: int, total: int) -> None:
         """Nothing."""
 
     def end(self, step: str) -> None:
@@ -108,7 +113,7 @@ def run_property(loaded: LoadedScenario, options: Options, progress: Progress) -
     except BaseException:
         directory.discard()
         raise
-    facts = replace(facts, seconds=clock.seconds, draws=_draws(drawing.tally, intermittent))
+    facts = replace(facts, seconds=clock.seconds, draws=_draws(drawing.tally, intermittent), counts=drawing.tally.counts)
     return _conclude(loaded, drawing.tally, facts, directory, options)
 
 
@@ -197,6 +202,7 @@ class Drawing:
     def _judged(self, draw: Draw) -> Verdict:
         made, tally = self._make(draw), self.tally
         tally.examples += 1
+        tally.counts = _sum(tally.counts, count_elements(made.evidence.streams))
         tally.last = made
         if failure(made.verdict):
             tally.failed[draw] = made.verdict
@@ -261,13 +267,18 @@ class Drawing:
     def _open(self) -> None:
         stage = self._opened.enter_context(open_stage(self._loaded, self._options, self._run_id))
         cycle = Cycle(stage.deployment, stage.preload, (), (), MemoryPlace(), GIVE_UP_S)
-        write_all(make_writers(cycle, stage.preload, NoMarks()))
+        if doubts := write_all(make_writers(cycle, stage.preload, NoMarks())):
+            raise SetupError(f"a preload could not be written: {'; '.join(doubts)}")
         stage.deployment.attach()
         self._stage = stage
 
     def _close(self) -> None:
         self._stage = None
         self._opened.close()
+
+
+def _sum(one: Counts, other: Counts) -> Counts:
+    return Counts(one.acknowledged + other.acknowledged, one.failed + other.failed, one.unknown + other.unknown)
 
 
 def _draws(tally: Tally, intermittent: bool) -> Draws:

@@ -71,6 +71,9 @@ class Clock:
         self._progress.phase(step)
         self._lap = time.monotonic()
 
+    def advance(self, done: int, total: int) -> None:
+        self._progress.advance(done, total)
+
     def end(self, step: str) -> None:
         now = time.monotonic()
         self.seconds[step] = now - self._lap
