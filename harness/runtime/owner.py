@@ -25,6 +25,15 @@ from harness.errors import HarnessError
 from harness.runtime.watchdog import DEAF_TO, MARKER_VARIABLE, started
 
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
+# Keeps what it is told until its standard input ends, and hands it to the script that cleans up.
+_KEEP_THEN_SWEEP = """
+trap '' INT TERM HUP QUIT
+while IFS= read -r line; do
+    told="$told$line
+"
+done
+printf %s "$told" | "$@"
+"""
 
 
 class Owner:
@@ -140,7 +149,7 @@ def _start_watchdog(marker: str, reading: int) -> subprocess.Popen[bytes]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, DEAF_TO)
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", _WATCHDOG, marker],
+            ["/bin/sh", "-c", _KEEP_THEN_SWEEP, "watchdog", sys.executable, "-I", "-S", _WATCHDOG, marker],
             stdin=reading,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

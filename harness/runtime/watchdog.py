@@ -1,8 +1,9 @@
 """The process that outlives a killed harness: when its standard input ends, it removes what the harness left.
 
 A harness that is killed by SIGKILL can't clean up, so every Owner has one of these beside it, in a session of its own
-and deaf to the signals that a terminal sends to a whole group. It is run as a script (``python -I -S watchdog.py
-MARKER``), imports the standard library only, and learns from its standard input, one line each:
+and deaf to the signals that a terminal sends to a whole group. Until then it is a shell, which costs next to nothing
+beside the servers that start at the same moment; only that end makes the shell start this script (``python -I -S
+watchdog.py MARKER``). It imports the standard library only, and learns from its standard input, one line each:
 
     folder PATH          will be created and has to go
     pid NUMBER START     is running; START: when it began, as `started` gives it, so that a reused number is spared
