@@ -1,6 +1,6 @@
-"""One server process: its files, its start, its end, and why it failed, in words.
+"""One server: its start, its end, and why it failed, in words; and what this means for a process of this machine.
 
-It stands apart from the deployment so that everything here is about a single process and nothing about topologies.
+It stands apart from the deployment so that everything here is about a single server and nothing about topologies.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from harness.endpoint.address import Endpoint
@@ -29,17 +30,13 @@ _BAD_DIRECTIVE = re.compile(r"(?ms)FATAL CONFIG FILE ERROR.*?^>>> '(?P<line>.*?)
 _NO_LISTEN = re.compile(r"Could not create server TCP listening socket \S+: (?P<reason>.*)|Address already in use")
 
 
-class Server:
-    """A server that this process starts. plan may be replaced while it doesn't run. Errors are SetupErrors with the
-    log's last lines and the cause; no password stands in them.
+class Server(ABC):
+    """A server that this process starts, wherever it runs. plan may be replaced while it doesn't run. Errors are
+    SetupErrors with the log's last lines and the cause; no password stands in them.
     """
 
-    def __init__(self, plan: ServerPlan, engine: Engine, owner: Owner) -> None:
-        self.plan, self.engine = plan, engine
-        self._owner = owner
-        self._process: subprocess.Popen[bytes] | None = None
-        self._config = plan.folder / "server.conf"
-        self._said = plan.folder / "said"  # what the server says before it knows its log
+    def __init__(self, plan: ServerPlan, engine: str, origin: str) -> None:
+        self.plan, self.engine, self.origin = plan, engine, origin
 
     @property
     def control(self) -> Endpoint:
@@ -49,21 +46,33 @@ class Server:
             user, password = self.plan.admin.user, self.plan.admin.password
         return Endpoint(self.plan.host, self.plan.port, user, password)
 
+    @abstractmethod
     def start(self) -> None:
-        """Begin; whether it comes up, `await_answer` tells. Starting a second time keeps address, folder and log."""
-        self.plan.folder.mkdir(mode=0o700, exist_ok=True)
-        _write_private(self._config, server_config(self.plan))
-        if leftover := sync_leftover(self.plan):
-            leftover.unlink(missing_ok=True)
-        with self._said.open("ab") as said:
-            try:
-                self._process = self._owner.popen(
-                    [self.engine.program, self._config], cwd=self.plan.folder, stdout=said, stderr=said
-                )
-            except OSError as error:
-                raise SetupError(
-                    f"node {self.plan.node.name}: {self.engine.program} can't be run: {error.strerror}"
-                ) from None
+        """Begin; whether it comes up, `await_answer` tells. Starting a second time keeps address and log."""
+
+    @abstractmethod
+    def ended(self, wait_s: float) -> str | None:
+        """How it ended, as the end of a sentence, if it does within wait_s; None while it runs."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Freeze it: its connections stay, nothing moves. SetupError where it has ended."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let it go on; nothing where it was not paused. SetupError where it has ended."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once, as a crash would; nothing where it has ended."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it in order, so that it can save what it is configured to save; by force after some seconds."""
+
+    @abstractmethod
+    def log(self) -> str:
+        """Everything that the server said so far."""
 
     def await_answer(self) -> Connection:
         """Wait until the server answers PING with its data loaded, and return that connection."""
@@ -94,45 +103,9 @@ class Server:
             raise SetupError(self._trouble(f"doesn't answer: {error}")) from None
 
     def death(self, wait_s: float = 0.0) -> str | None:
-        """The whole story where the process has ended, within wait_s; None while it runs."""
-        if self._process is None:
-            return f"node {self.plan.node.name} was not started"
-        try:
-            status = self._process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            return None
-        return self._trouble(f"ended {_how(status)}{self._cause()}")
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server; SetupError where it has ended."""
-        if self._process is None or (cause := self.death()):
-            raise SetupError(cause if self._process else f"node {self.plan.node.name} was not started")
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would; nothing where it has ended."""
-        if self._process is not None:
-            self._owner.stop(self._process)
-
-    def stop(self) -> None:
-        """End it in order, so that it can save what it is configured to save; by force after some seconds."""
-        if self._process is not None and self.running:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._owner.stop(self._process)
-        self.kill()
-
-    def log(self) -> str:
-        """Everything that the server said so far."""
-        said = [path.read_bytes() for path in (self._said, self.plan.log) if path.exists()]
-        return b"".join(said).decode("utf-8", "replace")
+        """The whole story where the server has ended, within wait_s; None while it runs."""
+        how = self.ended(wait_s)
+        return None if how is None else self._trouble(f"{how}{self._cause()}")
 
     def _loaded(self, connection: Connection, seen: list[str], loaded: list[float]) -> Connection | None:
         """The connection once PING is answered; closed otherwise, with what was seen and how much has been loaded."""
@@ -152,7 +125,7 @@ class Server:
     def _trouble(self, what: str) -> str:
         lines = self.log().strip().splitlines()[-_SHOWN_LINES:]
         shown = "".join(f"\n    {line}" for line in lines) or " (empty)"
-        who = f"node {self.plan.node.name} ({self.engine.name})"
+        who = f"node {self.plan.node.name} ({self.engine})"
         return self._without_passwords(f"{who} {what}\n  its log ends:{shown}")
 
     def _cause(self) -> str:
@@ -171,6 +144,70 @@ class Server:
         for secret in sorted((secret for secret in secrets if secret), key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
+
+
+class ProcessServer(Server):
+    """A server as a process of this machine."""
+
+    def __init__(self, plan: ServerPlan, engine: Engine, owner: Owner) -> None:
+        super().__init__(plan, engine.name, engine.origin)
+        self._program, self._owner = engine.program, owner
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config = plan.folder / "server.conf"
+        self._said = plan.folder / "said"  # what the server says before it knows its log
+
+    def start(self) -> None:
+        self.plan.folder.mkdir(mode=0o700, exist_ok=True)
+        _write_private(self._config, server_config(self.plan))
+        if leftover := sync_leftover(self.plan):
+            leftover.unlink(missing_ok=True)
+        with self._said.open("ab") as said:
+            try:
+                self._process = self._owner.popen(
+                    [self._program, self._config], cwd=self.plan.folder, stdout=said, stderr=said
+                )
+            except OSError as error:
+                raise SetupError(
+                    f"node {self.plan.node.name}: {self._program} can't be run: {error.strerror}"
+                ) from None
+
+    def ended(self, wait_s: float) -> str | None:
+        if self._process is None:
+            return "was not started"
+        try:
+            status = self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return None
+        return f"ended {_how(status)}"
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None or (cause := self.death()):
+            raise SetupError(cause if self._process else f"node {self.plan.node.name} was not started")
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._owner.stop(self._process)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._owner.stop(self._process)
+        self.kill()
+
+    def log(self) -> str:
+        said = [path.read_bytes() for path in (self._said, self.plan.log) if path.exists()]
+        return b"".join(said).decode("utf-8", "replace")
 
 
 def _how(status: int) -> str:

@@ -1,0 +1,170 @@
+"""Servers that we started, wherever they run: how they come up, follow each other, are disturbed and are asked.
+
+What differs between processes and containers is how a server is started and under which address a replica reaches its
+primary; that stands in `local.py` and `container.py`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from harness.endpoint.acl import ADMIN_USER, restrict_clients
+from harness.endpoint.address import Endpoint
+from harness.endpoint.profile import profile
+from harness.engine.catalogue import version_key
+from harness.errors import SetupError
+from harness.fault.link import FaultLink
+from harness.resp.connection import Connection
+from harness.resp.replication_info import info_fields
+from harness.resp.replies import ErrorReply
+from harness.runtime.base import Capability, NodeFacts
+from harness.runtime.follow import follow_all
+from harness.runtime.server import Server
+from harness.runtime.server_config import USUAL_HZ, Credentials, changes_clock
+from harness.topology import Link, Node, Topology
+
+_CHANNEL_RULES_SINCE = (6, 2)
+
+
+@dataclass
+class Started:
+    """A node's server, and what was learnt of it when it came up."""
+
+    server: Server
+    run_id: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class ServersDeployment(ABC):
+    """Servers that we started; `harness.runtime.base.Deployment` says what each method promises."""
+
+    runtime: str
+    capabilities: frozenset[Capability]
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self._nodes: dict[str, Started] = {}
+        self._proxied: dict[Link, FaultLink] = {}
+        self._attached = False
+
+    def attach(self) -> None:
+        sources = {node.name: self._source(node) for node in self.topology.replicas}
+        follow_all(self, sources)
+        for name, started in self._nodes.items():
+            if name in sources:
+                started.server.plan = replace(started.server.plan, follows=sources[name])
+            self._slow_down(name)
+        self._attached = True
+
+    def endpoint(self, node: str) -> Endpoint:
+        plan = self._server(node).plan
+        return Endpoint(plan.host, plan.port, password=plan.node.password)
+
+    def control(self, node: str) -> Endpoint:
+        return self._server(node).control
+
+    def entry(self, node: str) -> Endpoint:
+        proxy = self._proxied.get(Link("client", node))
+        return self.endpoint(node).with_address(*proxy.listen) if proxy else self.endpoint(node)
+
+    def no_fence(self, node: str) -> str:
+        return ""
+
+    def facts(self, node: str) -> NodeFacts:
+        started = self._nodes[node]
+        return NodeFacts(started.server.engine, started.server.origin, started.run_id, started.notes)
+
+    def log(self, node: str) -> str:
+        return self._server(node).log()
+
+    def death(self, node: str, wait_s: float = 0.0) -> str | None:
+        """The whole story where the node's server has ended, within wait_s; None while it runs."""
+        return self._server(node).death(wait_s)
+
+    @property
+    def proxied(self) -> Mapping[Link, FaultLink]:
+        return MappingProxyType(self._proxied)
+
+    def kill(self, node: str) -> None:
+        """End the node's server as a crash would. Nothing where it has ended."""
+        self._server(node).kill()
+
+    def pause(self, node: str) -> None:
+        """Freeze the node's server: its connections stay, nothing moves."""
+        self._server(node).pause()
+
+    def resume(self, node: str) -> None:
+        self._server(node).resume()
+
+    def restart(self, node: str) -> None:
+        """End the server in order where it runs, start it again at the same address, and wait until it answers.
+
+        It holds what its directives make it save; a replica that was attached follows again by itself.
+        """
+        server = self._server(node)
+        server.stop()
+        server.start()
+        self._come_up(node)
+        if self._attached:
+            self._slow_down(node)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _server(self, node: str) -> Server:
+        return self._nodes[node].server
+
+    @abstractmethod
+    def _source(self, node: Node) -> tuple[str, int]:
+        """The address that a replica follows: its link's proxy, else its primary itself."""
+
+    def _come_up(self, node: str) -> None:
+        """Wait until the server answers, and restrict its clients at once."""
+        started = self._nodes[node]
+        of = profile(started.server.plan.node.profile)
+        with started.server.await_answer() as connection:
+            if of.restricted:
+                note = restrict_clients(connection, of.refused).note
+                started.notes = (f"{of.label}: {note}",) if note else ()
+            started.run_id = _run_id(connection)
+
+    def _slow_down(self, node: str) -> None:
+        """Back to the usual clock, which is fast only while replicas attach."""
+        if changes_clock(self.topology.nodes[node]):
+            with Connection(self.control(node)) as connection:
+                if isinstance(reply := connection.command("CONFIG", "SET", "hz", USUAL_HZ), ErrorReply):
+                    raise SetupError(f"node {node} refuses CONFIG SET, which the harness needs: {reply}")
+
+
+def admin_of(node: Node) -> Credentials | None:
+    """Our own user on a node whose clients are restricted, with a password that nobody else knows."""
+    return Credentials(ADMIN_USER, secrets.token_hex(16)) if profile(node.profile).restricted else None
+
+
+def knows_channels(version: str) -> bool:
+    """Whether an engine of this version has access rules for channels; a version that isn't known counts as new."""
+    return not version_key(version) or version_key(version)[:2] >= _CHANNEL_RULES_SINCE
+
+
+def upstream_of(node: Node, topology: Topology, admins: Mapping[str, Credentials | None]) -> Credentials:
+    """As whom a replica logs in at its primary."""
+    if node.replica_of is None:
+        return Credentials()
+    return admins[node.replica_of] or Credentials(password=topology.nodes[node.replica_of].password)
+
+
+def _run_id(connection: Connection) -> str | None:
+    reply = connection.command("INFO", "server")
+    return info_fields(reply.decode("utf-8", "replace")).get("run_id") if isinstance(reply, bytes) else None
