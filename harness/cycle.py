@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
-from harness.checker.resync import refusal
+from harness.replication_log import refusal
 from harness.convergence import Patience, await_offsets, take_target
 from harness.endpoint.view import NodeView
 from harness.errors import Failure

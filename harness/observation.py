@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.checker.evidence import Evidence, OtherKey, Shrink, SyncCounts
-from harness.checker.resync import count_syncs
+from harness.replication_log import count_syncs
 from harness.convergence import give_up_after
 from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
 from harness.endpoint.view import NodeView

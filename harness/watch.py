@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from harness.checker.resync import count_syncs
+from harness.replication_log import count_syncs
 from harness.convergence import ask
 from harness.endpoint.view import NodeView
 from harness.errors import SetupError

@@ -17,6 +17,8 @@ PURE = (
     "topology.py",
     "history.py",
     "replication.py",
+    "replication_log.py",
+    "endpoint/allowed.py",
     "scenario",
     "checker",
     "fault/toxic.py",
@@ -91,7 +93,7 @@ def test_only_the_top_knows_the_runner() -> None:
 
 
 def test_the_wire_words_for_roles_stand_in_one_place() -> None:
-    allowed = {"resp/replication_info.py", "checker/resync.py", "scenario/directives.py"}
+    allowed = {"resp/replication_info.py", "replication_log.py", "scenario/directives.py"}
     found = {
         f"{path.relative_to(PACKAGE)}:{number}"
         for path in PACKAGE.rglob("*.py")

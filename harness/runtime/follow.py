@@ -8,7 +8,6 @@ its own log, over and over; that is found there, not waited for.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView
 from harness.errors import HarnessError, SetupError
 from harness.replication import ReplicationInfo
+from harness.replication_log import refusal
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.replication_info import info_fields, parse_replication, replicate_from, sync_bytes
 from harness.resp.replies import ErrorReply
@@ -33,16 +33,6 @@ _DEATH_S = 1.0  # how long a server may take to end after its connection has bro
 
 Done = Callable[[str, ReplicationInfo], bool]  # node, what it shows
 
-_NEVER = (
-    (re.compile(r"Can't handle (?:\w+ )?(RDB format version \d+)"), "its primary's data is not for this engine: {0}"),
-    (re.compile(r"Unable to AUTH to \w+: -?(.*)"), "its primary refuses its user or password: {0}"),
-    (re.compile(r"-?\b((?:NOAUTH|WRONGPASS|NOPERM)\b.*)"), "its primary refuses it: {0}"),
-    (re.compile(r"aborted replication with an error: (?!.*(?:LOADING|NOMASTERLINK|BUSY|not connected))-?(.*)"), "{0}"),
-    (re.compile(r"((?:Unknown|Invalid) (?:RDB|object|encoding).*)"), "it doesn't know its primary's data: {0}"),
-    (re.compile(r"(No space left on device)"), "{0}"),
-)
-
-
 class Attachable(Protocol):
     """What is needed of started servers."""
 
@@ -54,14 +44,6 @@ class Attachable(Protocol):
 
     def death(self, node: str, wait_s: float) -> str | None:
         """The whole story where the server has ended, within wait_s; None while it runs."""
-
-
-def cannot_follow(log: str) -> str | None:
-    """Why this replica can never follow its primary, by its own log; None where the log names nothing of that kind."""
-    for pattern, reason in _NEVER:
-        if found := pattern.search(log):
-            return reason.format(*(text.strip() for text in found.groups()))
-    return None
 
 
 def follow_all(servers: Attachable, sources: Mapping[str, tuple[str, int]]) -> None:
@@ -178,7 +160,7 @@ class _Attachment:
         """What is worth a look now and then: dead servers, a replica that can never follow, saving and loading."""
         for node in waiting:
             self._check_alive(node)
-            if reason := cannot_follow(self._servers.log(node)[self._log_before[node] :]):
+            if reason := refusal(self._servers.log(node)[self._log_before[node] :]):
                 raise SetupError(f"node {node} can't follow {self._source(node)}: {reason}\n{self._end_of_log(node)}")
         for node in {self._source(node) for node in waiting}:
             self._check_alive(node)

@@ -1,4 +1,4 @@
-"""The logs beside this file were written by real servers: `engine.what_happened.log`."""
+"""The logs in the folder beside this file were written by real servers: `engine.what_happened.log`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.checker.evidence import SyncCounts
-from harness.checker.resync import count_syncs, refusal
+from harness.replication_log import count_syncs, refusal
 
 LOGS = Path(__file__).parent / "logs"
 ENGINES = ["redis-7.0.15", "valkey-9.1.2", "valkey-9.1.2-two-channels"]
@@ -110,6 +110,13 @@ def test_a_link_that_came_up_later_was_cured() -> None:
             "# FATAL: Data file was created with a Redis server configured to handle more than 1 databases. Exiting",
             "its primary uses databases beyond its own 1",
         ),
+        ("# Can't handle foreign RDB format version 80", "it is too old to read its primary's RDB format, version 80"),
+        (
+            "# Write error writing to the DB dump file: No space left on device",
+            "it can't keep its primary's data: No space left on device",
+        ),
+        ("# I/O error trying to sync with PRIMARY: connection lost", None),
+        ("# Failed trying to load the PRIMARY synchronization DB from socket, check server logs.", None),
         ("=== REDIS BUG REPORT START: Cut & paste ===", "it crashed (REDIS bug report in its log)"),
         ("# Error condition on socket for SYNC: Connection refused", None),
         ("# MASTER aborted replication with an error: NOMASTERLINK Can't SYNC while not connected", None),

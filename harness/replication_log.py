@@ -1,4 +1,4 @@
-"""Reads a replica's own log: how often it synchronised, and why it can't follow its primary.
+"""Reads a replica's own log: how often it synchronised, and why it can't follow its primary. Pure.
 
 Servers count resyncs at the primary only and not by replica, so the log is the one source for a link. The table below
 holds the servers' own wordings, wire words included: Redis 6 to 8 and Redict say "master", Valkey 8 and 9 "primary".
@@ -20,12 +20,16 @@ _EVENTS = {
 }
 _EVENT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _EVENTS.items()))
 
+_PASSING = "LOADING|NOMASTERLINK|MASTERDOWN|BUSY|ERR [^\\r\\n]*not connected"  # errors that go away by themselves
+
 # What no patience cures: the server's words, and ours. A link that came up later shows that it was cured.
 _REFUSALS = {
-    r"Can't handle RDB format version (\d+)": "it is too old to read its primary's RDB format, version {}",
+    r"Can't handle (?:\w+ )?RDB format version (\d+)": "it is too old to read its primary's RDB format, version {}",
     r"Unknown RDB encoding type (\d+)": "its primary's data has an RDB encoding that it does not know, type {}",
+    r"((?:Unknown|Invalid) (?:RDB|object)(?! encoding type)[^\r\n]*)": "it does not know its primary's data: {}",
+    r"(No space left on device)": "it can't keep its primary's data: {}",
     rf"Unable to AUTH to {_PEER}: -?([^\r\n]+)": "its primary refuses its credentials: {}",
-    rf"{_PEER} aborted replication with an error: -?((?:NOAUTH|NOPERM|WRONGPASS)[^\r\n]*)": (
+    rf"{_PEER} aborted replication with an error: -?((?!{_PASSING})[^\r\n]+)": (
         "its primary refuses to replicate to it: {}"
     ),
     r"configured to handle more than (\d+) databases": "its primary uses databases beyond its own {}",
