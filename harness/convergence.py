@@ -19,7 +19,7 @@ from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 
 GIVE_UP_S = 60.0
-ASK_WHETHER_HOPELESS_S = 1.0
+LOOK_AROUND_S = 1.0  # how often it is asked whether waiting is in vain
 T = TypeVar("T")
 
 
@@ -78,39 +78,58 @@ def await_offsets(
     """Wait for every node. If the target's replication id changes, it is asked again and all are waited for anew."""
     target = ask_target()
     while True:
-        convergences = tuple(_await_offset(node, view, target, patience) for node, view in nodes.items())
+        wait = _Wait(target, patience, ask_target)
+        convergences = tuple(wait.for_node(node, view) for node, view in nodes.items())
         again = ask_target()
         if again.replication_id == target.replication_id:
             return target, convergences
         target = again
 
 
-def _await_offset(node: str, view: NodeView, target: Target, patience: Patience) -> Convergence:
-    seen: list[str] = [""]
-    asked = [time.monotonic()]
+class _Wait:
+    """For one target, as long as its primary stands by it."""
 
-    def probe() -> bool:
+    def __init__(self, target: Target, patience: Patience, ask_target: Callable[[], Target]) -> None:
+        self._target, self._patience, self._ask_target = target, patience, ask_target
+        self._seen = ""
+        self._looked_around = time.monotonic()
+
+    def for_node(self, node: str, view: NodeView) -> Convergence:
+        since = self._patience.since
+        left = since + self._patience.give_up_s - time.monotonic()
+        try:
+            wait_until(
+                lambda: self._reached(node, view),
+                deadline_s=max(left, 0.0),
+                what=f"{node} to converge",
+                describe=lambda: self._seen,
+            )
+        except WaitedTooLongError as error:
+            return Convergence(node, False, None, error.last_seen)
+        return Convergence(node, True, max(0.0, time.monotonic() - since), self._seen)
+
+    def _reached(self, node: str, view: NodeView) -> bool:
         info: ReplicationInfo | None = None
         try:
-            info = ask(view, NodeView.replication)
+            info = ask(view, lambda view: view.replication())
         except (CannotConnect, ConnectionLost) as error:
-            seen[0] = str(error)
+            self._seen = str(error)
         else:
-            seen[0] = _shown(info, target)
-            if reached(target, info):
+            self._seen = _shown(info, self._target)
+            if reached(self._target, info):
                 return True
-        if (info is None or not info.link_up) and time.monotonic() - asked[0] > ASK_WHETHER_HOPELESS_S:
-            asked[0] = time.monotonic()
-            if reason := patience.hopeless(node):
-                raise WaitedTooLongError(f"{node} to converge", 0.0, f"{seen[0]}: {reason}")
+        if time.monotonic() - self._looked_around > LOOK_AROUND_S:
+            self._look_around(node, cut_off=info is None or not info.link_up)
+            self._looked_around = time.monotonic()
         return False
 
-    left = patience.since + patience.give_up_s - time.monotonic()
-    try:
-        wait_until(probe, deadline_s=max(left, 0.0), what=f"{node} to converge", describe=lambda: seen[0])
-    except WaitedTooLongError as error:
-        return Convergence(node, False, None, error.last_seen)
-    return Convergence(node, True, max(0.0, time.monotonic() - patience.since), seen[0])
+    def _look_around(self, node: str, *, cut_off: bool) -> None:
+        """End the wait where it is in vain."""
+        reason = self._patience.hopeless(node) if cut_off else None
+        if reason is None and self._ask_target().replication_id != self._target.replication_id:
+            reason = "its primary is on another history now"
+        if reason is not None:
+            raise WaitedTooLongError(f"{node} to converge", 0.0, f"{self._seen}: {reason}")
 
 
 def _shown(info: ReplicationInfo, target: Target) -> str:

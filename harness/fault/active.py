@@ -108,7 +108,7 @@ class ActiveFault:
             self._disturb()
             self._before = self._measure()
             if self._cut:
-                self._await(self._look_down)
+                self._await(self._look_down, SEEN_WITHIN_S)
 
     def _disturb(self) -> None:
         if self.what.stray is not None:
@@ -183,11 +183,11 @@ class ActiveFault:
 
     def _await_meeting(self) -> None:
         if self.what.severs:
-            self._await(self._look_down)
+            self._await(self._look_down, SEEN_WITHIN_S)
             if self.what.link is not None and self.what.link.is_client and (self._sent_since() or self._unsent()):
-                self._await(self._has_broken)
+                self._await(self._has_broken, SEEN_WITHIN_S)
         elif self._sent_since():
-            self._await(lambda: self._measure()[1] > self._before[1])
+            self._await(lambda: self._measure()[1] > self._before[1], SEEN_WITHIN_S)
 
     def _sent_since(self) -> bool:
         return self._watch.sent() > self._before[0]
@@ -217,7 +217,7 @@ class ActiveFault:
         return self._watch.sent(), traffic
 
     @staticmethod
-    def _await(condition: Callable[[], bool], within_s: float = SEEN_WITHIN_S) -> bool:
+    def _await(condition: Callable[[], bool], within_s: float) -> bool:
         try:
             return wait_until(condition, deadline_s=within_s, what="it to be seen")
         except WaitedTooLongError:
