@@ -192,39 +192,75 @@ def write_all(
     finished: Callable[[int], None] = lambda writer: None,
     ended: Callable[[], str | None] = lambda: None,
 ) -> tuple[str, ...]:
-    """Run the writers side by side until each has ended; returns why some ended early. Ctrl-C stops them all.
+    """Run the writers until each has ended; returns why some ended early. Ctrl-C stops them all. One alone needs no
+    thread of its own, which would cost a short run more than its writing does.
 
     finished: told each writer that has ended, however it did. ended: asked now and then, why there is no server
     any more to write to.
     """
     doubts: list[str] = []
-    threads = [
-        threading.Thread(target=_write, args=(index, writer, finished, doubts), name=f"writer {index}", daemon=True)
-        for index, writer in enumerate(writers)
-    ]
-    death: str | None = None
+    look_on = _LookingOn(ended, writers, doubts)
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(LOOK_EVERY_S)
-                if death is None and (death := ended()):
-                    doubts.append(f"nothing more was written: {death}")
-                    for writer in writers:
-                        writer.stop()
+        if len(writers) == 1:
+            _write(0, writers[0], finished, doubts, look_on.now_and_then)
+        else:
+            _write_side_by_side(writers, finished, doubts, look_on)
     except BaseException:
         for writer in writers:
             writer.stop()
         raise
+    look_on()
     return tuple(doubts)
 
 
-def _write(index: int, writer: Writer, finished: Callable[[int], None], doubts: list[str]) -> None:
-    """In a thread of its own; whatever goes wrong in it becomes a doubt, and the other writers don't wait for it."""
+def _write_side_by_side(
+    writers: Sequence[Writer], finished: Callable[[int], None], doubts: list[str], look_on: _LookingOn
+) -> None:
+    threads = [
+        threading.Thread(target=_write, args=(index, writer, finished, doubts), name=f"writer {index}", daemon=True)
+        for index, writer in enumerate(writers)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(LOOK_EVERY_S)
+            look_on()
+
+
+class _LookingOn:
+    """Asks why there is no server any more to write to, and stops the writers where there is none."""
+
+    def __init__(self, ended: Callable[[], str | None], writers: Sequence[Writer], doubts: list[str]) -> None:
+        self._ended, self._writers, self._doubts = ended, writers, doubts
+        self._due = time.monotonic() + LOOK_EVERY_S
+        self._told = False
+
+    def now_and_then(self) -> None:
+        """Look, unless it is too soon."""
+        if time.monotonic() >= self._due:
+            self()
+            self._due = time.monotonic() + LOOK_EVERY_S
+
+    def __call__(self) -> None:
+        if not self._told and (death := self._ended()):
+            self._told = True
+            self._doubts.append(f"nothing more was written: {death}")
+            for writer in self._writers:
+                writer.stop()
+
+
+def _write(
+    index: int,
+    writer: Writer,
+    finished: Callable[[int], None],
+    doubts: list[str],
+    look_on: Callable[[], None] = lambda: None,
+) -> None:
+    """Whatever goes wrong in a writer becomes a doubt, and the other writers don't wait for it."""
     try:
         try:
-            writer.run()
+            writer.run(look_on)
         finally:
             writer.ledger.close()
     except Failure as error:

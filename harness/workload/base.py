@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +28,9 @@ class NoMarks:
 
 
 class Writer(Protocol):
-    """Writes one stream and keeps its ledger. `run` blocks until every element has an outcome or `stop` was called.
+    """Writes one stream and keeps its ledger. `run` blocks until every element has an outcome or `stop` was called;
+    it calls `look_on` between sends and while it waits, so that whoever runs it in a thread of its own or not can see
+    how far it is, and stop it.
 
     node: the name of the node that is written to; sent: elements; breaks: connections that broke;
     last_acknowledged_at: monotonic seconds, 0.0 before the first acknowledgement.
@@ -51,7 +54,7 @@ class Writer(Protocol):
     @property
     def last_acknowledged_at(self) -> float: ...
 
-    def run(self) -> None: ...
+    def run(self, look_on: Callable[[], None] = ...) -> None: ...
 
     def stop(self) -> None:
         """Make `run` return soon, from any thread."""

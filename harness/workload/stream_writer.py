@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from harness.errors import SetupError
@@ -21,6 +21,10 @@ from harness.workload.outcomes import Commands, Outcomes
 
 _FIRST_ATTEMPT_S = 0.5
 _PAUSE_S = 0.005
+
+
+def _not_looking() -> None:
+    """Nobody looks on."""
 
 
 class Send(Pending, Protocol):
@@ -64,6 +68,7 @@ class StreamWriter:
         self._patience = patience or Patience()
         self._allowed = 0
         self._stop = threading.Event()
+        self._look_on: Callable[[], None] = _not_looking
         self._connection: Connection | None = None  # the last one; its bytes_sent goes on from the one before
         self._acknowledged = 0
         self.sent = self.breaks = self.connections = 0
@@ -85,15 +90,21 @@ class StreamWriter:
     def stop(self) -> None:
         self._stop.set()
 
-    def run(self) -> None:
+    def run(self, look_on: Callable[[], None] = _not_looking) -> None:
         """SetupError where no connection comes about in time: what was never sent is then not in the ledger."""
+        self._look_on = look_on
         try:
-            while not (self._source.finished or self._stop.is_set()):
+            while not (self._source.finished or self._stopped()):
                 self._write_over_one_connection()
         except Interrupted:
             return  # while it was connecting, with nothing open
         finally:
             self._source.outcomes.flush()
+
+    def _stopped(self) -> bool:
+        """Asked wherever it waits, and between sends."""
+        self._look_on()
+        return self._stop.is_set()
 
     def _write_over_one_connection(self) -> None:
         connection, identity = self._connect()
@@ -116,7 +127,7 @@ class StreamWriter:
     def _feed(self, connection: Connection, pipeline: Pipeline[Send]) -> None:
         source = self._source
         while not source.finished:
-            if self._stop.is_set():
+            if self._stopped():
                 raise Interrupted("the writer was stopped")
             if self._allowed <= 0 and source.at_boundary:
                 self._allowed = max(1, self._marks.wait_at(self._index, self.sent))
@@ -158,7 +169,7 @@ class StreamWriter:
     def _fence(self, identity: Identity, lost: ConnectionLost) -> Fence:
         if isinstance(lost, Interrupted):
             return Fence(False, "nothing more is sent")
-        return fence(self._route.control, identity, self._patience.reconnect_s, self._stop.is_set)
+        return fence(self._route.control, identity, self._patience.reconnect_s, self._stopped)
 
     def _connect(self) -> tuple[Connection, Identity]:
         """Ask again and again, for a little longer each time that no answer comes."""
@@ -175,11 +186,11 @@ class StreamWriter:
                     raise SetupError(f"the writer found no connection to {self.node} {within}: {error}") from error
             if time.monotonic() - begun >= attempt_s:
                 attempt_s = min(2 * attempt_s, self._patience.reply_s)
-            if self._stop.wait(_PAUSE_S):
+            if self._stopped() or self._stop.wait(_PAUSE_S):
                 raise Interrupted("the writer was stopped")
 
     def _attempt(self, timeout_s: float) -> tuple[Connection, Identity]:
-        connection = Connection(self._route.entry, timeout_s=timeout_s, interrupted=self._stop.is_set)
+        connection = Connection(self._route.entry, timeout_s=timeout_s, interrupted=self._stopped)
         try:
             missing = self._route.no_fence
             identity = Identity(missing=missing) if missing else identify(connection)
