@@ -28,12 +28,15 @@ PREFERRED = ("valkey-9.1.2", "redis-7.0.15")
 
 @dataclass(frozen=True)
 class Image:
-    """An image that the daemon has. name: of the engine, or "toxiproxy"; digest: of its content; size: bytes."""
+    """An image that the daemon has. name: of the engine, or "toxiproxy-…"; digest: of its content; size: bytes;
+    program: the server's name on its PATH.
+    """
 
     name: str
     reference: str
     digest: str
     size: int
+    program: str = ""
 
     @property
     def origin(self) -> str:
@@ -61,7 +64,18 @@ def _published(tag: str) -> str | None:
 
 def _image(name: str, reference: str, found: Client) -> Image:
     digests = [text.rpartition("@")[2] for text in found.attrs.get("RepoDigests") or ()]
-    return Image(name, reference, digests[0] if digests else found.id, int(found.attrs.get("Size", 0)))
+    digest = digests[0] if digests else found.id
+    return Image(
+        name, reference, digest, int(found.attrs.get("Size", 0)), _program(name, found.attrs.get("Config") or {})
+    )
+
+
+def _program(name: str, config: Mapping[str, Sequence[str] | None]) -> str:
+    """As the image itself starts it; many start it through a script of theirs."""
+    words = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+    servers = [Path(word).name for word in words if word.endswith("-server")]
+    family = name.partition("-")[0]
+    return servers[-1] if servers else f"{family if family in FAMILIES else FAMILIES[0]}-server"
 
 
 def build(client: Client, engine: Fetched) -> Image:

@@ -17,13 +17,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from harness.errors import HarnessError, SetupError
 
 READY_WITHIN_S = 20.0
 _LAST_LINES = 5
 _EMBEDDED = Path(__file__).with_name("embedded") / "__main__.py"
+
+
+class RunningProxy(Protocol):
+    """A fault proxy that was started for us and that goes with us, wherever it runs. what: how messages call it."""
+
+    what: str
+
+    def why_ended(self) -> str:
+        """How it ended and what it said last; "" while it runs."""
+
+    def stop(self) -> None:
+        """End it and wait for its end; nothing if it has ended already."""
 
 
 class ProxyProcess:

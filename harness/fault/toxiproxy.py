@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import Failure, HarnessError, SetupError, UsageError
 from harness.fault.proxy_errors import ProxyRefusedError, ProxyUnreachableError
-from harness.fault.proxy_process import READY_WITHIN_S, ProxyProcess, start_embedded, start_program
+from harness.fault.proxy_process import READY_WITHIN_S, ProxyProcess, RunningProxy, start_embedded, start_program
 from harness.fault.toxic import Toxic, stream_of
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.topology import Link
@@ -52,11 +52,11 @@ def open_fault_proxy(choice: str = "auto", *, owner: Callable[[int], None] | Non
 
 
 class FaultProxy:
-    """kind: "embedded" or "toxiproxy"; version: what its API says; where: "own process", a path, or a URL; url: of its
-    REST API.
+    """kind: "embedded" or "toxiproxy"; version: as given, else what its API says; where: "own process", a path, an
+    image, or a URL; url: of its REST API.
     """
 
-    def __init__(self, url: str, *, where: str, process: ProxyProcess | None = None) -> None:
+    def __init__(self, url: str, *, where: str, process: RunningProxy | None = None, version: str = "") -> None:
         from harness.fault.toxiproxy_client import Client
 
         self.url, self.where = url, where
@@ -71,6 +71,7 @@ class FaultProxy:
             self._client.close()
             raise
         self.kind = "embedded" if embedded else "toxiproxy"
+        self.version = version or self.version
 
     def _wait_for_version(self) -> tuple[str, bool]:
         """Of a process that we started: it may not listen yet."""

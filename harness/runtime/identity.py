@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.endpoint.address import Endpoint, password_variable
@@ -42,14 +43,19 @@ def identify(endpoint: Endpoint) -> Identity:
     """Ask a server who it is; it may refuse every answer. SetupError where it can't be reached."""
     reply = _asked(endpoint, "INFO", "server")
     fields = info_fields(reply.decode(errors="replace")) if isinstance(reply, bytes) else {}
-    engines = [f"{name}-{fields[field]}" for field, name in _VERSION_FIELDS if fields.get(field)]
     run_id = fields.get("run_id", "")
     return Identity(
-        engine=engines[0] if engines else UNKNOWN_ENGINE,
+        engine=engine_in(fields),
         run_id=run_id if run_id.strip("0") else None,
         enterprise=not isinstance(_asked(endpoint, "DPING"), ErrorReply | None),
         client_id=isinstance(_asked(endpoint, "CLIENT", "ID"), int),
     )
+
+
+def engine_in(fields: Mapping[str, str]) -> str:
+    """The engine that INFO server's fields name: "valkey-9.1.2", or UNKNOWN_ENGINE."""
+    engines = [f"{name}-{fields[field]}" for field, name in _VERSION_FIELDS if fields.get(field)]
+    return engines[0] if engines else UNKNOWN_ENGINE
 
 
 def _asked(endpoint: Endpoint, *words: str) -> Reply:

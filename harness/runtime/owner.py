@@ -87,6 +87,12 @@ class Owner:
             self._check_open()
             self._tell(f"pid {pid} {started(pid)}")
 
+    def watch_docker(self, socket: str, label: str) -> None:
+        """Let the watchdog remove what carries this label there ("name=value"); otherwise that stays with its maker."""
+        with self._lock:
+            self._check_open()
+            self._tell(f"docker {socket} {label}")
+
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process of ours and its own children at once, and wait for its end; nothing where it has ended."""
         if process.returncode is None:

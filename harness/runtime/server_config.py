@@ -50,6 +50,7 @@ class ServerPlan:
     admin: our own user on a node whose profile restricts its clients. upstream: as whom the node follows its primary;
     follows: that primary's address, once the node has been attached, so that it follows again after a restart.
     knows_channels: whether the engine's access rules speak of channels (from 6.2 on), without which a user has none.
+    logs_to_file: whether it logs into `log`, else to its standard output.
     """
 
     node: Node
@@ -60,6 +61,7 @@ class ServerPlan:
     upstream: Credentials = Credentials()
     follows: tuple[str, int] | None = None
     knows_channels: bool = True
+    logs_to_file: bool = True
 
     @property
     def log(self) -> Path:
@@ -91,7 +93,8 @@ def changes_clock(node: Node) -> bool:
 
 def _ours(plan: ServerPlan) -> Iterator[tuple[str, str]]:
     yield from (("bind", plan.host), ("port", str(plan.port)), ("protected-mode", "no"), ("daemonize", "no"))
-    yield from (("dir", quoted(str(plan.folder))), ("logfile", quoted(str(plan.log))), ("loglevel", "notice"))
+    log = str(plan.log) if plan.logs_to_file else ""
+    yield from (("dir", quoted(str(plan.folder))), ("logfile", quoted(log)), ("loglevel", "notice"))
     yield from (("save", '""'), ("appendonly", "no"), ("rdb-del-sync-files", "yes"))
     yield from (("repl-diskless-sync", "no"), ("repl-diskless-sync-delay", "0"), ("repl-diskless-load", "on-empty-db"))
     yield ("hz", str(FAST_HZ))

@@ -7,6 +7,7 @@ watchdog.py MARKER``). It imports the standard library only, and learns from its
 
     folder PATH          will be created and has to go
     pid NUMBER START     is running; START: when it began, as `started` gives it, so that a reused number is spared
+    docker SOCKET LABEL  what carries this label there has to go
 
 A server that was forked but not yet reported is found on Linux by the MARKER in its environment, or because its working
 folder is one of ours (servers overwrite their environment when they set their process title).
@@ -15,6 +16,7 @@ folder is one of ours (servers overwrite their environment when they set their p
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import signal
@@ -46,6 +48,7 @@ def main(marker: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     folders: list[str] = []
     pids: dict[int, str] = {}
+    docker: list[tuple[str, str]] = []
     for line in sys.stdin.buffer:
         word, _, rest = os.fsdecode(line.rstrip(b"\n")).partition(" ")
         if word == "folder":
@@ -53,7 +56,18 @@ def main(marker: str) -> None:
         elif word == "pid":
             pid, _, start = rest.partition(" ")
             pids[int(pid)] = start
+        elif word == "docker":
+            path, _, label = rest.rpartition(" ")
+            docker.append((path, label))
     sweep(marker, pids, folders)
+    for path, label in docker:
+        _sweep_docker(path, label)
+
+
+def _sweep_docker(path: str, label: str) -> None:
+    """Loaded only here, since most runs have nothing to do with Docker."""
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    importlib.import_module("docker_sweep").remove_labelled(path, label)
 
 
 def sweep(marker: str, pids: dict[int, str], folders: list[str]) -> None:

@@ -1,0 +1,276 @@
+"""Topologies as containers: the same scenarios on the images that are deployed, with the real Toxiproxy between nodes.
+
+A deployment has a network of its own. Its nodes are reached on a loopback address of this machine at exactly the ports
+that the scenario names; replicas reach their primaries, and the fault proxy, inside that network.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from harness.engine.daemon import Client, socket_path
+from harness.engine.images import Image
+from harness.errors import SetupError
+from harness.fault.link import FaultLink
+from harness.fault.toxic import Toxic
+from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
+from harness.resp.connection import Connection
+from harness.resp.replication_info import info_fields
+from harness.runtime.base import Capability, LinkOpener
+from harness.runtime.container_network import ContainerNetwork
+from harness.runtime.container_proxy import open_proxy
+from harness.runtime.container_server import FOLDER, ContainerServer, Place, use_ryuk_where_at_hand
+from harness.runtime.deployment import ServersDeployment, Started, admin_of, knows_channels, upstream_of
+from harness.runtime.identity import UNKNOWN_ENGINE, engine_in
+from harness.runtime.labels import OWNER, owner_labels
+from harness.runtime.local import Ports
+from harness.runtime.loopback import free_ports, own_address
+from harness.runtime.owner import Owner
+from harness.runtime.server_config import ServerPlan
+from harness.topology import Link, Node, Topology
+
+CAPABILITIES: frozenset[Capability] = frozenset(
+    {"pause", "kill", "restart", "partition", "custom_port", "link_faults", "sync_counts", "exclusive"}
+)
+_FIRST_LINK_PORT = 20001
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Links:
+    """How links come to lead through a fault proxy. proxy: an image of Toxiproxy, or what `open_fault_proxy` is to
+    open on this machine; run_id: for the labels of all that is made.
+    """
+
+    proxy: Image | str = "embedded"
+    run_id: str = ""
+
+
+class ContainerRuntime:
+    """Starts servers in containers.
+
+    images: which image a node runs. ports: "written": exactly as in the topology; "any": whatever is free. owner: its
+    watchdog removes what a deployment leaves, should this process be killed.
+    """
+
+    name = "container"
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        client: Client,
+        images: Callable[[Node], Image],
+        ports: Ports,
+        owner: Owner,
+        links: Links | None = None,
+    ) -> None:
+        self._client, self._images, self._ports, self._owner = client, images, ports, owner
+        self._links = links or Links("embedded")
+
+    def deploy(
+        self, topology: Topology, proxied: Sequence[Link] = (), opener: LinkOpener | None = None
+    ) -> ContainerDeployment:
+        """Start every node. opener: a fault proxy on this machine, else the runtime's own choice is opened.
+
+        SetupError with the cause where one fails; then nothing is left.
+        """
+        images = {node.name: self._images(node) for node in topology.nodes.values()}
+        written = [node.port for node in topology.nodes.values()]
+        host = own_address(written if self._ports == "written" else ())
+        ports = written if self._ports == "written" else free_ports(host, len(written))
+        use_ryuk_where_at_hand(self._client)
+        deployment = ContainerDeployment(topology, self._client, self._owner, self._links.run_id)
+        chosen = opener or self._links.proxy if proxied else None
+        try:
+            deployment.start(host, dict(zip(topology.nodes, ports, strict=True)), images, chosen)
+            deployment.open_links(proxied, chosen)
+        except BaseException:
+            deployment.close()
+            raise
+        return deployment
+
+
+class ContainerDeployment(ServersDeployment):
+    """Started containers. proxy: the fault proxy that was opened for it, if any."""
+
+    runtime = ContainerRuntime.name
+    capabilities = CAPABILITIES
+
+    def __init__(self, topology: Topology, client: Client, owner: Owner, run_id: str) -> None:
+        super().__init__(topology)
+        self._owner, self._client = owner, client
+        self._host = ""
+        self._labels = owner_labels(owner.marker, run_id)
+        self._name = f"replication-harness-{secrets.token_hex(6)}"
+        self._sources: dict[Link, tuple[str, int]] = {}
+        self._network: ContainerNetwork | None = None
+        self.proxy: FaultProxy | None = None
+
+    @property
+    def network(self) -> ContainerNetwork:
+        assert self._network is not None
+        return self._network
+
+    def start(
+        self,
+        host: str,
+        ports: Mapping[str, int],
+        images: Mapping[str, Image],
+        proxy: LinkOpener | Image | str | None,
+    ) -> None:
+        """Start all nodes side by side, the proxy's container too, and wait until each answers."""
+        self._owner.watch_docker(socket_path(), f"{OWNER}={self._owner.marker}")
+        self._host = host
+        self._network = ContainerNetwork(self._client, self._name, self._labels)
+        for name, plan in self._plans(host, ports, images):
+            place = self._place(name, {plan.port: (host, plan.port)})
+            self._nodes[name] = Started(ContainerServer(plan, images[name], place, images[name].program))
+        tasks = [started.server.start for started in self._nodes.values()]
+        if isinstance(proxy, Image):
+            self._require_visible("the fault proxy's container")
+            place = self._place("toxiproxy", {})
+            tasks.insert(0, lambda: self._open_proxy(proxy, place))
+        _side_by_side(tasks)
+        for name in self._nodes:
+            self._come_up(name)
+
+    def _open_proxy(self, image: Image, place: Place) -> None:
+        self.proxy = open_proxy(image, place)
+
+    def _plans(
+        self, host: str, ports: Mapping[str, int], images: Mapping[str, Image]
+    ) -> Iterator[tuple[str, ServerPlan]]:
+        admins = {name: admin_of(node) for name, node in self.topology.nodes.items()}
+        for name, node in self.topology.nodes.items():
+            yield (
+                name,
+                ServerPlan(
+                    node=node,
+                    host=host,
+                    port=ports[name],
+                    folder=FOLDER,
+                    admin=admins[name],
+                    upstream=upstream_of(node, self.topology, admins),
+                    knows_channels=knows_channels(images[name].name.partition("-")[2]),
+                ),
+            )
+
+    def _place(self, name: str, ports: Mapping[int, tuple[str, int]]) -> Place:
+        container = f"{self._name}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:40]}"
+        return Place(self.network, self.network.address(), self._labels, container, ports)
+
+    def _require_visible(self, what: str) -> None:
+        if not self.network.is_visible:
+            raise SetupError(
+                f"{what} and this process can't reach each other: the Docker daemon's networks are not this machine's "
+                "(does this run inside a container, or the daemon inside a virtual machine or without root?); run the "
+                "harness where the daemon runs, or use --runtime local"
+            )
+
+    def open_links(self, links: Sequence[Link], opener: LinkOpener | Image | str | None) -> None:
+        """Put a proxy in front of what each link leads to."""
+        if self.proxy is not None:
+            for port, link in enumerate(links, start=_FIRST_LINK_PORT):
+                self._open_inside(link, self.proxy, port)
+            return
+        if isinstance(opener, str):
+            opener = self.proxy = open_fault_proxy(opener, owner=self._owner.register)
+        for link in links:
+            assert opener is not None
+            assert not isinstance(opener, Image)
+            self._require_visible("a fault proxy on this machine")
+            listen = self._host if link.is_client else self.network.gateway
+            self._proxied[link] = opener.open_link(self._link_name(link), self._inside(link), listen)
+
+    def _open_inside(self, link: Link, proxy: FaultProxy, port: int) -> None:
+        """In the proxy's own container, which we and the nodes reach at the same address."""
+        address = proxy.url.removeprefix("http://").rpartition(":")[0]
+        made = proxy.open_link(self._link_name(link), self._inside(link), "0.0.0.0", port)
+        self._proxied[link] = _SeenLink(made, (address, port))
+
+    def _link_name(self, link: Link) -> str:
+        return f"{link.source}-{link.target}-{self._name}"
+
+    def _inside(self, link: Link) -> tuple[str, int]:
+        """Where this link leads, inside the network."""
+        return self._address(link.target if link.is_client else link.source)
+
+    def _address(self, node: str) -> tuple[str, int]:
+        server = self._container(node)
+        return server.place.address, server.plan.port
+
+    def _source(self, node: Node) -> tuple[str, int]:
+        primary = node.replica_of or ""
+        proxy = self._proxied.get(Link(primary, node.name))
+        return proxy.listen if proxy else self._address(primary)
+
+    def _come_up(self, node: str) -> None:
+        """An engine is what it says itself; what the image's name promises may be something else."""
+        super()._come_up(node)
+        with Connection(self.control(node)) as connection:
+            reply = connection.command("INFO", "server")
+        fields = info_fields(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else {}
+        if (engine := engine_in(fields)) != UNKNOWN_ENGINE:
+            self._server(node).engine = engine
+
+    def partition(self, node: str) -> None:
+        """Take the node out of the network: nobody reaches it, and it reaches nobody. Its server runs on."""
+        self._container(node).partition()
+
+    def rejoin(self, node: str) -> None:
+        """Let the node in again, at the same address and port."""
+        self._container(node).rejoin()
+
+    def _container(self, node: str) -> ContainerServer:
+        server = self._server(node)
+        assert isinstance(server, ContainerServer)
+        return server
+
+    def close(self) -> None:
+        try:
+            if self.proxy is not None:
+                self.proxy.close()
+            while self._proxied:
+                self._proxied.popitem()[1].close()
+        finally:
+            _side_by_side([self._container(node).remove for node in self._nodes])
+            if self._network is not None:
+                self._network.remove()
+                self._network = None
+
+
+class _SeenLink:
+    """A link whose proxy calls its address differently from those who dial it."""
+
+    def __init__(self, link: FaultLink, listen: tuple[str, int]) -> None:
+        self._link, self.listen = link, listen
+
+    def add(self, toxic: Toxic, link: Link) -> str:
+        return self._link.add(toxic, link)
+
+    def remove(self, toxic_name: str) -> None:
+        self._link.remove(toxic_name)
+
+    def cut(self) -> None:
+        self._link.cut()
+
+    def restore(self) -> None:
+        self._link.restore()
+
+    def clear(self) -> None:
+        self._link.clear()
+
+    def close(self) -> None:
+        self._link.close()
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+    """All of them, and all to their ends; then the first one's error, if any had one."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = [pool.submit(task) for task in tasks]
+    for each in running:
+        each.result()

@@ -1,0 +1,198 @@
+"""One server in a container of its own, through testcontainers: how it starts, ends and is asked for its log.
+
+Its configuration, passwords included, comes as a file into the container before the server starts; nothing of it
+stands in the environment, the arguments or the labels.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import requests.exceptions
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+
+from harness.engine.daemon import CALL_TIMEOUT_S, Client, explanation
+from harness.engine.images import Image
+from harness.errors import SetupError
+from harness.runtime.container_network import ContainerNetwork
+from harness.runtime.loopback import holder_of
+from harness.runtime.readiness import WaitedTooLongError, wait_until
+from harness.runtime.server import STOP_S, Server
+from harness.runtime.server_config import ServerPlan, server_config, sync_leftover
+
+DAEMON_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException)
+FOLDER = Path("/replication-harness")
+_CONFIG = FOLDER / "server.conf"
+_KILL_S = 10.0
+_CONFLICT, _GONE = 409, 404
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a container stands. ports: the container's, by the address of this machine at which they are published."""
+
+    network: ContainerNetwork
+    address: str
+    labels: Mapping[str, str]
+    name: str
+    ports: Mapping[int, tuple[str, int]]
+
+
+def new_container(reference: str, place: Place, **more: Any) -> DockerContainer:
+    """Not yet started. It has no logging of its own but what we read, and never more than its share of memory."""
+    container = DockerContainer(reference, docker_client_kw={"timeout": CALL_TIMEOUT_S}, name=place.name)
+    for inside, outside in place.ports.items():
+        container.ports[f"{inside}/tcp"] = outside  # type: ignore[assignment]  # its annotation forgets addresses
+    return container.with_kwargs(labels=dict(place.labels), **place.network.endpoint(place.address), **more)
+
+
+def use_ryuk_where_at_hand(client: Client) -> None:
+    """testcontainers' own reaper fails every start where its image is missing; our watchdog does the same work."""
+    if "TESTCONTAINERS_RYUK_DISABLED" not in os.environ:
+        there = client.images.list(name=testcontainers_config.ryuk_image)
+        testcontainers_config.ryuk_disabled = not there
+
+
+class ContainerServer(Server):
+    """program: the server's name on the image's PATH."""
+
+    def __init__(self, plan: ServerPlan, image: Image, place: Place, program: str) -> None:
+        super().__init__(plan, image.name, image.origin)
+        self.place = place
+        self._starts = 0
+        self._container = new_container(image.reference, place, entrypoint=[program], user="0:0", working_dir="/")
+        self._container.with_command([str(_CONFIG)])
+        self._created = False
+        self._last_log = ""
+
+    def start(self) -> None:
+        self._starts += 1
+        try:
+            if not self._created:
+                for path, content in self._files().items():
+                    self._container.with_copy_into_container(content, path, 0o600)
+                self._container.start()
+                self._created = True
+            else:
+                self._raw.put_archive("/", _archive(self._files()))
+                self._raw.start()
+        except DAEMON_ERRORS as error:
+            raise self._not_started(error) from None
+
+    def _files(self) -> dict[str, bytes]:
+        """A server that saves nothing begins in an empty folder each time: its last snapshot must not be loaded."""
+        keeps = sync_leftover(replace(self.plan, folder=FOLDER)) is None
+        folder = FOLDER / ("data" if keeps else f"data-{self._starts}")
+        inside = replace(self.plan, host="0.0.0.0", folder=folder, logs_to_file=False)
+        return {str(_CONFIG): server_config(inside).encode(), str(folder / ".made"): b""}
+
+    def _not_started(self, error: Exception) -> SetupError:
+        said = explanation(error)
+        host, port = self.plan.host, self.plan.port
+        if "already allocated" in said or "already in use" in said:
+            by = holder_of(host, port)
+            said = f"port {port} on {host} is taken{f' by {by}' if by else ''}; use --ports any"
+        return SetupError(f"node {self.plan.node.name}: its container can't be started: {said}")
+
+    @property
+    def _raw(self) -> Any:
+        return self._container.get_wrapped_container()
+
+    def ended(self, wait_s: float) -> str | None:
+        if self._container._container is None:
+            return "was not started"
+        try:
+            return wait_until(self._how_ended, deadline_s=wait_s, what="its end")
+        except WaitedTooLongError:
+            return None
+
+    def _how_ended(self) -> str | None:
+        self._raw.reload()
+        state = self._raw.attrs["State"]
+        if state["Status"] in ("running", "paused", "restarting", "created"):
+            return None
+        return f"ended with exit code {state['ExitCode']}{' (out of memory)' if state.get('OOMKilled') else ''}"
+
+    def pause(self) -> None:
+        if cause := self.death():
+            raise SetupError(cause)
+        with _unless(_CONFLICT):  # it is paused already
+            self._raw.pause()
+
+    def resume(self) -> None:
+        if cause := self.death():
+            raise SetupError(cause)
+        with _unless(_CONFLICT):  # it was not paused
+            self._raw.unpause()
+
+    def kill(self) -> None:
+        if self._container._container is not None:
+            self._thaw()
+            with _unless(_CONFLICT, _GONE):  # it has ended
+                self._raw.kill()
+            wait_until(self._how_ended, deadline_s=_KILL_S, what=f"the container of {self.plan.node.name} to end")
+
+    def stop(self) -> None:
+        if self._container._container is not None:
+            self._thaw()
+            with _unless(_GONE):
+                self._raw.stop(timeout=int(STOP_S))
+
+    def _thaw(self) -> None:
+        """Docker ends nothing that is frozen."""
+        with _unless(_CONFLICT, 500):
+            self._raw.unpause()
+
+    def partition(self) -> None:
+        """Out of the network, its published port included: nobody reaches it, and it reaches nobody."""
+        with _unless(_GONE, 403):
+            self.place.network.disconnect(self._container.get_container_id())
+
+    def rejoin(self) -> None:
+        """Back, at the same address and port."""
+        with _unless(403):  # it is there already
+            self.place.network.connect(self._container.get_container_id(), self.place.address)
+
+    def log(self) -> str:
+        if self._container._container is not None:
+            with _unless(_GONE):
+                self._last_log = self._raw.logs().decode("utf-8", "replace")
+        return self._last_log
+
+    def remove(self) -> None:
+        """The container with all that it wrote; its log stays readable. Nothing where it is gone."""
+        if self._container._container is not None:
+            self.log()
+        with _unless(_GONE, _CONFLICT):  # 409: its removal is under way
+            self._container.stop(force=True, delete_volume=True)
+        self._container._container = None
+        self._container.get_docker_client().client.close()
+
+
+@contextmanager
+def _unless(*codes: int) -> Iterator[None]:
+    """Whatever Docker refuses with one of these codes has happened already."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if error.status_code not in codes:
+            raise SetupError(explanation(error)) from None
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in files.items():
+            member = tarfile.TarInfo(path)
+            member.size, member.mode = len(content), 0o600
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()

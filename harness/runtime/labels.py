@@ -1,0 +1,50 @@
+"""Whom something in Docker belongs to, as labels that outlive it: which run, and which process of which machine.
+
+A process number alone says little on a Docker host that several machines, containers and boots may share: so the boot
+and the namespace of the number stand beside it, and nothing is called dead that can't be looked at from here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.runtime.watchdog import started
+
+PREFIX = "replication-harness"
+OWNER = f"{PREFIX}.owner"  # the marker of the Owner, which its watchdog looks for
+RUN = f"{PREFIX}.run"
+_BOOT, _NAMESPACE = f"{PREFIX}.boot", f"{PREFIX}.pid-namespace"
+_PID, _STARTED = f"{PREFIX}.pid", f"{PREFIX}.started"
+
+
+def owner_labels(marker: str, run_id: str) -> dict[str, str]:
+    """For everything that this process makes in Docker."""
+    boot, namespace = here()
+    pid = os.getpid()
+    own = {_BOOT: boot, _NAMESPACE: namespace, _PID: str(pid), _STARTED: started(pid)}
+    return {OWNER: marker, RUN: run_id, **own}
+
+
+def here() -> tuple[str, str]:
+    """This boot of this machine, and this namespace of process numbers; "" where the system doesn't tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot, os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return "", ""
+
+
+def owner_state(labels: Mapping[str, str]) -> str:
+    """ "alive", "dead", or "elsewhere" where that can't be told from here."""
+    place = (labels.get(_BOOT, ""), labels.get(_NAMESPACE, ""))
+    if not all(place) or place != here():
+        return "elsewhere"
+    alive = started(int(labels.get(_PID, "0"))) == labels.get(_STARTED)
+    return "alive" if alive else "dead"
+
+
+def told_owner(labels: Mapping[str, str]) -> str:
+    """The owner in words: "run 1a2b3c4d, process 123"."""
+    return f"run {labels.get(RUN, '?')}, process {labels.get(_PID, '?')}"
