@@ -11,7 +11,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "harness"
 
 # Modules that may touch the outside world: sockets, clocks, processes, servers, containers.
-IMPURE = set("asyncio docker redis requests select socket ssl subprocess testcontainers threading time".split())
+IMPURE = {
+    "asyncio",
+    "docker",
+    "redis",
+    "requests",
+    "select",
+    "socket",
+    "ssl",
+    "subprocess",
+    "testcontainers",
+    "threading",
+    "time",
+}
 
 PURE = (
     "topology.py",
@@ -39,10 +51,21 @@ FORBIDDEN = {
     "engine": "runtime scenario report",
 }
 # Only the runner's own side of the house may know everything.
-KNOW_ALL = set(
-    "runner.py property_run.py observation.py cycle.py stage.py api.py up.py cli.py commands pytest_plugin.py __init__.py"
-    " __main__.py bench".split()
-)
+KNOW_ALL = {
+    "__init__.py",
+    "__main__.py",
+    "api.py",
+    "bench",
+    "cli.py",
+    "commands",
+    "cycle.py",
+    "observation.py",
+    "property_run.py",
+    "pytest_plugin.py",
+    "runner.py",
+    "stage.py",
+    "up.py",
+}
 
 
 def modules(place: str) -> list[Path]:

@@ -13,7 +13,9 @@ from harness.resp.connection import Connection
 from harness.runtime.canary import CanaryLag, Record
 from harness.topology import Link, Topology
 
-Capability = str  # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts", "exclusive" (nobody else uses it)
+# "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts",
+# "exclusive" (nobody else uses these servers)
+Capability = str
 
 
 class LinkOpener(Protocol):
@@ -71,7 +73,9 @@ class Deployment(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
 
 
 class Runtime(Protocol):

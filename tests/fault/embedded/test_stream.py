@@ -59,7 +59,7 @@ def test_changes_in_mid_stream_leave_the_bytes_alone(seed: int) -> None:
     with open_fault_proxy("embedded") as proxy, Upstream() as upstream, ThreadPoolExecutor(1) as readers:
         link = proxy.open_link("a->b", upstream.address, "127.0.0.1")
         client, server = upstream.connect(link.listen)
-        slow = link.add(Toxic("bandwidth", {"rate": 20_000}), A_TO_B)  # so that the bytes last as long as the changes
+        slow = link.add(Toxic("bandwidth", {"rate": SIZE // 30_000}), A_TO_B)  # half a minute: longer than the changes
         received = readers.submit(receive, client, SIZE)
         sender = in_background(lambda: server.sendall(sent))
         disturb(link, chance)
