@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
-from harness.replication_log import refusal
-from harness.convergence import Patience, await_offsets, take_target
-from harness.endpoint.view import NodeView
+from harness.convergence import Patience, ask, await_offsets, take_target
+from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import Failure
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
 from harness.plan import StreamPlan
+from harness.replication_log import refusal
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.list_reader import read_list
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
@@ -46,7 +46,10 @@ class Laps(Protocol):
 
 @dataclass(frozen=True)
 class Cycle:
-    """What one cycle is to do. nodes: those that are waited for and read; give_up_s: how long at most."""
+    """What one cycle is to do. nodes: those that are waited for and read; give_up_s: how long at most.
+
+    views: kept open from one cycle to the next; None where it shall open its own.
+    """
 
     deployment: Deployment
     plans: Sequence[StreamPlan]
@@ -55,6 +58,7 @@ class Cycle:
     place: Place
     give_up_s: float
     refusals_possible: bool = False
+    views: NodeViews | None = None
 
     @property
     def root(self) -> str:
@@ -83,8 +87,9 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
     """Write, converge, read. also_read: streams written before, such as preloads, that are read and waited for too."""
     root, plans = cycle.root, [*also_read, *cycle.plans]
     with ExitStack() as stack:
-        look = {node: stack.enter_context(NodeView(cycle.deployment.control(node))) for node in (root, *cycle.nodes)}
-        before = look[root].sample()
+        views = cycle.views or stack.enter_context(NodeViews(cycle.deployment.control))
+        look = {node: views[node] for node in (root, *cycle.nodes)}
+        before = ask(look[root], NodeView.sample)
         watch, nemesis, writers = _prepare(cycle, stack)
 
         def look_on() -> str | None:
@@ -257,7 +262,10 @@ def _write(
     doubts: list[str],
     look_on: Callable[[], None] = lambda: None,
 ) -> None:
-    """Whatever goes wrong in a writer becomes a doubt, and the other writers don't wait for it."""
+    """Whatever goes wrong in a writer becomes a doubt, and the other writers don't wait for it.
+
+    `finished` is not told of Ctrl-C, after which no further fault is to be applied.
+    """
     try:
         try:
             writer.run(look_on)
@@ -267,8 +275,7 @@ def _write(
         doubts.append(f"a writer ended early: {error}")
     except Exception as error:  # noqa: BLE001 - a writer's bug makes the run unknown, and must not hang the others
         doubts.append(f"a writer crashed: {type(error).__name__}: {error}")
-    finally:
-        finished(index)
+    finished(index)
 
 
 def read(

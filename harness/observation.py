@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Self
 
 from harness.checker.evidence import Evidence, OtherKey, Shrink, SyncCounts
-from harness.replication_log import count_syncs
-from harness.convergence import give_up_after
+from harness.convergence import ask, give_up_after
 from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
-from harness.endpoint.view import NodeView
+from harness.endpoint.view import NodeView, NodeViews
 from harness.lag import LagSampler
 from harness.place import DirectoryPlace
 from harness.plan import StreamPlan
+from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
 from harness.resp.connection import CannotConnect, ConnectionLost
@@ -39,15 +39,16 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
     cycle = cycle_of(stage, scenario, directory)
     preload_doubts = write_all(make_writers(cycle, stage.preload, NoMarks()))
     deployment.attach()
-    save_info(deployment, directory, "before")
-    at_readiness = _syncs(deployment)
-    laps.end("start")
+    with NodeViews(deployment.control) as views:
+        save_info(deployment, views, directory, "before")
+        at_readiness = _syncs(deployment)
+        laps.end("start")
 
-    with Sampling(stage, directory) as sampling:
-        observed = run_cycle(cycle, laps, also_read=stage.preload)
-    save_info(deployment, directory, "after")
-    save_logs(deployment, directory)
-    strays, unasked = other_keys(deployment, cycle.nodes, stage.plans)
+        with Sampling(stage, directory) as sampling:
+            observed = run_cycle(replace(cycle, views=views), laps, also_read=stage.preload)
+        save_info(deployment, views, directory, "after")
+        save_logs(deployment, directory)
+        strays, unasked = other_keys(deployment, views, cycle.nodes, stage.plans)
     counted = "sync_counts" in deployment.capabilities
     return Evidence(
         nodes=tuple(cycle.nodes),
@@ -173,15 +174,14 @@ def _first(counts: SyncCounts) -> str:
     return "full" if counts.full_finished else "partial"
 
 
-def save_info(deployment: Deployment, directory: RunDirectory, when: str) -> None:
+def save_info(deployment: Deployment, views: NodeViews, directory: RunDirectory, when: str) -> None:
     """INFO of every node that can be asked."""
     for node in deployment.topology.nodes:
-        with NodeView(deployment.control(node)) as view:
-            try:
-                text = view.info("all")
-            except (CannotConnect, ConnectionLost) as error:
-                text = f"# not to be had: {error}\n"
-            directory.save_info(node, when, text)
+        try:
+            text = ask(views[node], lambda view: view.info("all"))
+        except (CannotConnect, ConnectionLost) as error:
+            text = f"# not to be had: {error}\n"
+        directory.save_info(node, when, text)
 
 
 def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
@@ -192,7 +192,7 @@ def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
 
 
 def other_keys(
-    deployment: Deployment, nodes: Sequence[str], plans: Sequence[StreamPlan]
+    deployment: Deployment, views: NodeViews, nodes: Sequence[str], plans: Sequence[StreamPlan]
 ) -> tuple[tuple[OtherKey, ...], tuple[str, ...]]:
     """Keys on these nodes that are none of ours, at most MAX_OTHER_KEYS a node, and why some could not be asked.
 
@@ -207,12 +207,11 @@ def other_keys(
     unasked: list[str] = []
     for node in nodes:
         try:
-            with NodeView(deployment.control(node)) as view:
-                found += (
-                    OtherKey(node, db, key.decode("utf-8", "backslashreplace")) for db, key in _strays(view, ours)
-                )
+            strays = ask(views[node], lambda view: _strays(view, ours))
         except (CannotConnect, ConnectionLost) as error:
             unasked.append(f"{node} could not be asked for its other keys: {error}")
+        else:
+            found += (OtherKey(node, db, key.decode("utf-8", "backslashreplace")) for db, key in strays)
     return tuple(found), tuple(unasked)
 
 

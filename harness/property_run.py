@@ -10,6 +10,7 @@ import secrets
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -18,9 +19,9 @@ from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from harness.checker.evidence import Evidence, FaultRecord
 from harness.checker.judge import judge
 from harness.checker.verdict import Kind, Outcome, Verdict
-from harness.convergence import GIVE_UP_S, give_up_after
+from harness.convergence import GIVE_UP_S, ask, give_up_after
 from harness.cycle import Cycle, make_writers, run_cycle, write_all
-from harness.endpoint.view import NodeView
+from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
 from harness.observation import can_refuse, judged_nodes, notes_on, other_keys
 from harness.options import Options
@@ -79,7 +80,7 @@ class Tally:
     last: Drawn | None = None
     first_failure: float | None = None
     faults: dict[int, FaultRecord] = field(default_factory=dict)
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
 
 
 class _NoLaps:
@@ -113,7 +114,9 @@ def run_property(loaded: LoadedScenario, options: Options, progress: Progress) -
     except BaseException:
         directory.discard()
         raise
-    facts = replace(facts, seconds=clock.seconds, draws=_draws(drawing.tally, intermittent), counts=drawing.tally.counts)
+    facts = replace(
+        facts, seconds=clock.seconds, draws=_draws(drawing.tally, intermittent), counts=drawing.tally.counts
+    )
     return _conclude(loaded, drawing.tally, facts, directory, options)
 
 
@@ -154,6 +157,7 @@ class Drawing:
         self._loaded, self._options, self._run_id = loaded, options, run_id
         self._opened = ExitStack()
         self._stage: Stage | None = None
+        self._views: NodeViews | None = None
         self.tally = Tally()
         self.broken: Exception | None = None
 
@@ -170,6 +174,12 @@ class Drawing:
             self._open()
         assert self._stage is not None
         return self._stage
+
+    @property
+    def views(self) -> NodeViews:
+        """Of the stage's nodes, open for as long as it is."""
+        assert self._views is not None
+        return self._views
 
     def check(self, draw: Draw) -> None:
         """Make one draw; raises a FailedDraw where a guarantee is broken. What is no verdict ends the drawing."""
@@ -223,12 +233,12 @@ class Drawing:
         nodes = judged_nodes(scenario, stage.deployment.topology)
         faults = scenario.faults if stage.external is None else ()
         give_up_s = give_up_after(None, scenario.expect.give_up_s)
-        cycle = Cycle(stage.deployment, plans, faults, nodes, place, give_up_s, can_refuse(scenario))
+        cycle = Cycle(stage.deployment, plans, faults, nodes, place, give_up_s, can_refuse(scenario), self.views)
         observed = run_cycle(cycle, _NoLaps())
         for index, fault in enumerate(observed.faults):
             if fault.met or index not in self.tally.faults:
                 self.tally.faults[index] = fault
-        strays, unasked = other_keys(stage.deployment, nodes, [*stage.preload, *plans])
+        strays, unasked = other_keys(stage.deployment, self.views, nodes, [*stage.preload, *plans])
         evidence = Evidence(
             nodes=nodes,
             streams=observed.streams,
@@ -260,9 +270,8 @@ class Drawing:
             for plan in plans:
                 self.stage.external.keys.release(self.stage.primary, plan.key.decode(), plan.db)
             return
-        with NodeView(self.stage.deployment.control(self.stage.primary)) as view:
-            for plan in plans:
-                view.remove(plan.list_key)
+        for plan in plans:
+            ask(self.views[self.stage.primary], partial(NodeView.remove, key=plan.list_key))
 
     def _open(self) -> None:
         stage = self._opened.enter_context(open_stage(self._loaded, self._options, self._run_id))
@@ -270,10 +279,11 @@ class Drawing:
         if doubts := write_all(make_writers(cycle, stage.preload, NoMarks())):
             raise SetupError(f"a preload could not be written: {'; '.join(doubts)}")
         stage.deployment.attach()
+        self._views = self._opened.enter_context(NodeViews(stage.deployment.control))
         self._stage = stage
 
     def _close(self) -> None:
-        self._stage = None
+        self._stage = self._views = None
         self._opened.close()
 
 

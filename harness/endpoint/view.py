@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -26,7 +26,7 @@ class NotServingError(SetupError):
 
 @dataclass(frozen=True)
 class Sample:
-    """What a node showed in one transaction. lengths: in the order of the keys asked for, None where a key is no list."""
+    """What a node showed in one transaction. lengths: in the order of the keys asked, None where one is no list."""
 
     replication: ReplicationInfo
     lengths: tuple[int | None, ...]
@@ -133,3 +133,26 @@ class NodeView:
             kind = NotServingError if reply.code in _NOT_SERVING else SetupError
             raise kind(f"{self._endpoint.address} answered with an error: {reply}")
         return reply
+
+
+class NodeViews:
+    """A view of each node, opened when it is first asked for and kept until all are closed."""
+
+    def __init__(self, control: Callable[[str], Endpoint]) -> None:
+        self._control = control
+        self._views: dict[str, NodeView] = {}
+
+    def __getitem__(self, node: str) -> NodeView:
+        if node not in self._views:
+            self._views[node] = NodeView(self._control(node))
+        return self._views[node]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        while self._views:
+            self._views.popitem()[1].close()
