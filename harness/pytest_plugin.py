@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WRITTEN, PROPERTY = "written", "property"
 # Options that also have a form without the prefix, where nobody else has an option of that name.
-SHORT = ("--runtime", "--engine", "--fault-proxy", "--examples", "--strict-capabilities")
+SHORT = ("--runtime", "--engine", "--image", "--fault-proxy", "--examples", "--strict-capabilities")
 SUFFIXES = (".yaml", ".yml")
 # Keys at the left margin by which a file under the default folder shows that it is meant to be a scenario.
 _OUR_KEYS = re.compile(
@@ -43,9 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         short = f"; also --{name}, unless another plugin has that" if f"--{name}" in SHORT else ""
         group.addoption(f"--harness-{name}", dest=f"harness_{name.replace('-', '_')}", help=text + short, **how)
 
-    option("runtime", "auto, local or external", default=os.environ.get("HARNESS_RUNTIME") or "auto", metavar="NAME")
+    chosen = os.environ.get("HARNESS_RUNTIME") or "auto"
+    option("runtime", "auto, local, container or external", default=chosen, metavar="NAME")
     option("engine", "server program, [NODE=]ENGINE as in valkey-9.1.2 (repeatable)", action="append", metavar="ENGINE")
     option("engine-path", "a server program of your own (repeatable)", action="append", metavar="NAME=PATH")
+    option("image", "what an engine means in containers (repeatable)", action="append", metavar="ENGINE=REFERENCE")
     option("endpoint", "a running server for --runtime external (repeatable)", action="append", metavar="NODE=URL")
     option("fault-proxy", "auto, embedded, or a Toxiproxy's URL or program", default="auto", metavar="PROXY")
     option("ports", "written (as in the file) or any (free ones)", default="written", choices=("written", "any"))
@@ -195,6 +197,7 @@ def options_of(config: pytest.Config) -> Options:
         runtime=option.harness_runtime,
         engines=tuple(option.harness_engine or ()),
         engine_paths=tuple(option.harness_engine_path or ()),
+        images=tuple(option.harness_image or ()),
         endpoints=tuple(option.harness_endpoint or ()),
         fault_proxy=option.harness_fault_proxy,
         ports=option.harness_ports,

@@ -6,7 +6,7 @@ Everything is closed in the reverse order, on success, failure and Ctrl-C; on SI
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from harness.engine.binaries import Engine, choose
 from harness.errors import UsageError
 from harness.fault.schedule import disturbances, proxied_links
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
-from harness.options import Options
+from harness.options import Options, pair
 from harness.plan import StreamPlan, plan_streams
 from harness.runtime.base import Deployment
 from harness.runtime.external import ExternalDeployment, ExternalRuntime, endpoints_from_environment
@@ -26,7 +26,7 @@ from harness.runtime.own_keys import KeyNaming
 from harness.runtime.owner import Owner
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.model import Fault, Workload
-from harness.topology import Link, Node
+from harness.topology import Link, Node, Topology
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,39 @@ def open_stage(
         if options.runtime_name() == "external":
             yield _external_stage(loaded, options, run_id, stack)
         else:
-            yield _local_stage(loaded, options, also, stack)
+            yield _own_stage(loaded, options, run_id, also, stack)
 
 
-def _local_stage(loaded: LoadedScenario, options: Options, also: Collection[Link], stack: ExitStack) -> Stage:
+def _own_stage(
+    loaded: LoadedScenario, options: Options, run_id: str, also: Collection[Link], stack: ExitStack
+) -> Stage:
+    """On servers that we start: processes or containers."""
     scenario = loaded.scenario
-    owner = stack.enter_context(Owner())
-    runtime = LocalRuntime(engine_chooser(options), _ports(options), owner)
     disturbed = {*proxied_links(scenario.faults, loaded.topology), *also}
     links = tuple(link for link in loaded.topology.links if link in disturbed)
-    proxy = stack.enter_context(open_fault_proxy(options.fault_proxy, owner=owner.register)) if links else None
-    deployment = stack.enter_context(runtime.deploy(loaded.topology, links, proxy))
+    start = _in_containers if options.runtime_name() == "container" else _as_processes
+    deployment, proxy = start(loaded.topology, links, options, run_id, stack)
     preload = plan_streams("preload", scenario.preload)
     return Stage(deployment, proxy, preload, plan_streams("workload", scenario.workloads()), scenario.faults, ())
+
+
+def _as_processes(
+    topology: Topology, links: Sequence[Link], options: Options, run_id: str, stack: ExitStack
+) -> tuple[Deployment, FaultProxy | None]:
+    owner = stack.enter_context(Owner())
+    runtime = LocalRuntime(engine_chooser(options), _ports(options), owner)
+    proxy = stack.enter_context(open_fault_proxy(options.fault_proxy, owner=owner.register)) if links else None
+    return stack.enter_context(runtime.deploy(topology, links, proxy)), proxy
+
+
+def _in_containers(
+    topology: Topology, links: Sequence[Link], options: Options, run_id: str, stack: ExitStack
+) -> tuple[Deployment, FaultProxy | None]:
+    from harness.container_stage import deploy_containers
+
+    chosen = (_engine_names(options), _ports(options), run_id)
+    deployment = deploy_containers(topology, links, options, chosen, stack)
+    return deployment, deployment.proxy
 
 
 def _external_stage(loaded: LoadedScenario, options: Options, run_id: str, stack: ExitStack) -> Stage:
@@ -122,18 +142,17 @@ def _ports(options: Options) -> Ports:
 
 
 def engine_chooser(options: Options) -> Callable[[Node], Engine]:
-    """Which engine a node runs: its own `--engine NODE=…`, else the scenario's, else `--engine …` for all."""
-    paths = dict(_pair(text, "--engine-path NAME=PATH") for text in options.engine_paths)
+    """Which program a node runs; `_engine_names` says by which name."""
+    paths = dict(pair(text, "--engine-path NAME=PATH") for text in options.engine_paths)
     programs = {name: Path(path) for name, path in paths.items()}
-    by_node = dict(_pair(text, "--engine NODE=ENGINE") for text in options.engines if "=" in text)
+    named = _engine_names(options)
+    return lambda node: choose(named(node), programs)
+
+
+def _engine_names(options: Options) -> Callable[[Node], str | None]:
+    """Which engine a node is to run: its own `--engine NODE=…`, else the scenario's, else `--engine …` for all."""
+    by_node = dict(pair(text, "--engine NODE=ENGINE") for text in options.engines if "=" in text)
     for_all = [text for text in options.engines if "=" not in text]
     if len(for_all) > 1:
         raise UsageError(f"--engine {for_all[-1]}: all nodes already run {for_all[0]}; for one node write NODE=ENGINE")
-    return lambda node: choose(by_node.get(node.name) or node.engine or next(iter(for_all), None), programs)
-
-
-def _pair(text: str, form: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise UsageError(f"{text!r} is not of the form {form}")
-    return name, value
+    return lambda node: by_node.get(node.name) or node.engine or next(iter(for_all), None)

@@ -19,6 +19,9 @@ _STARTING = (
     click.option(
         "--engine-path", "engine_paths", multiple=True, metavar="NAME=PATH", help="A server program of your own."
     ),
+    click.option(
+        "--image", "images", multiple=True, metavar="ENGINE=REF", help="Container: the image that an engine means."
+    ),
     click.option("--runtime", default="auto", type=click.Choice(RUNTIMES), help="Where the nodes run."),
     click.option(
         "--endpoint", "endpoints", multiple=True, metavar="NODE=URL", help="External: a running server; or NODE=@FILE."

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.engine.cache import cache_folder, locked
 from harness.engine.daemon import Client
-from harness.engine.images import ENGINE_LABEL, LABEL, Image, find_images, import_image
+from harness.engine.images import ENGINE_LABEL, LABEL, Image, Tell, find_images, import_image, pulled
 from harness.errors import SetupError
 
 NAME = "toxiproxy"
@@ -89,6 +89,38 @@ def image_at_hand(client: Client) -> Image | None:
                 digest = next((text.rpartition("@")[2] for text in image.attrs.get("RepoDigests") or ()), image.id)
                 return Image(f"{NAME}-{tag.rpartition(':')[2]}", tag, digest, int(image.attrs.get("Size", 0)))
     return None
+
+
+def proxy_for_containers(client: Client, choice: str, tell: Tell) -> Image | str:
+    """What the links between containers lead through: an image, or what is to be opened on this machine.
+
+    auto: toxiproxy-server on PATH, put into an image; an image at hand; the published image; else embedded. A path is
+    put into an image as well, where it is one static file. A URL, and embedded, stay what they are.
+    """
+    if choice == "embedded" or "://" in choice:
+        return choice
+    if choice != "auto":
+        program = Path(shutil.which(choice) or choice)
+        return build_image(client, program) if program.is_file() and is_static(program.read_bytes()) else choice
+    on_path = shutil.which(PROGRAM)
+    if on_path and is_static(Path(on_path).read_bytes()):
+        return build_image(client, Path(on_path))
+    return image_at_hand(client) or _published(client, tell) or "embedded"
+
+
+_unpublished: list[str] = []  # why the published image can't be had
+
+
+def _published(client: Client, tell: Tell) -> Image | None:
+    """Asked for once: a registry that can't be reached stays so for a run of many scenarios."""
+    if _unpublished:
+        return None
+    try:
+        return pulled(client, f"{NAME}-{VERSION}", f"{PUBLISHED}:{VERSION}", lambda line: None)
+    except SetupError as error:
+        _unpublished.append(str(error))
+        tell(f"links lead through the embedded fault proxy: {error}; `harness images build {NAME}` makes an image")
+        return None
 
 
 def version_in(program: bytes) -> str | None:
