@@ -89,9 +89,8 @@ def cycle_of(stage: Stage, scenario: Scenario, directory: RunDirectory) -> Cycle
 
 
 def judged_nodes(scenario: Scenario, topology: Topology) -> tuple[str, ...]:
-    """Every replica, unless the scenario narrows it; a lone primary judges itself."""
-    replicas = tuple(node.name for node in topology.replicas)
-    return scenario.expect.nodes or replicas or tuple(topology.nodes)
+    """Every replica, unless the scenario narrows it."""
+    return scenario.expect.nodes or tuple(node.name for node in topology.replicas)
 
 
 def can_refuse(scenario: Scenario) -> bool:
@@ -100,12 +99,7 @@ def can_refuse(scenario: Scenario) -> bool:
 
 
 def read_primary_too(stage: Stage, scenario: Scenario, evidence: Evidence, directory: RunDirectory) -> Evidence:
-    """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well".
-
-    Unless the primary is judged itself: then they are there already, and no node is read twice.
-    """
-    if stage.primary in evidence.nodes:
-        return evidence
+    """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well"."""
     readings = read_now(stage.deployment, stage.primary, stage.plans, DirectoryPlace(directory))
     return replace(evidence, readings=(*evidence.readings, *readings))
 
