@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +94,18 @@ def test_what_stands_before_a_number_is_asked_by_width():
 def test_a_command_takes_bytes_text_and_numbers():
     assert command("SET", b"\x00\xff", 12) == b"*3\r\n$3\r\nSET\r\n$2\r\n\x00\xff\r\n$2\r\n12\r\n"
     assert command("GET", "é") == b"*2\r\n$3\r\nGET\r\n$2\r\n\xc3\xa9\r\n"
+
+
+def test_threads_that_share_a_builder_do_not_disturb_each_other():
+    numbers, wrong = bulk_numbers(), []
+
+    def build_often(first):
+        expected = naive_bulks(first, 1500)
+        wrong.extend(first for _ in range(300) if numbers.build(first, 1500) != expected)
+
+    threads = [threading.Thread(target=build_often, args=(first,)) for first in (4_000, 77_500, 123_456_789)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
