@@ -23,7 +23,7 @@ from harness.resp.replication_info import info_fields
 from harness.runtime.base import Capability, LinkOpener
 from harness.runtime.container_network import ContainerNetwork
 from harness.runtime.container_proxy import open_proxy
-from harness.runtime.container_server import FOLDER, ContainerServer, Place, use_ryuk_where_at_hand
+from harness.runtime.container_server import ContainerServer, Place, use_ryuk_where_at_hand
 from harness.runtime.deployment import ServersDeployment, Started, admin_of, knows_channels, upstream_of
 from harness.runtime.identity import UNKNOWN_ENGINE, engine_in
 from harness.runtime.labels import OWNER, owner_labels
@@ -105,6 +105,7 @@ class ContainerDeployment(ServersDeployment):
         self._owner, self._client = owner, client
         self._host = ""
         self._labels = owner_labels(owner.marker, run_id)
+        self._folder = owner.folder("replication-harness")
         self._name = f"replication-harness-{secrets.token_hex(6)}"
         self._sources: dict[Link, tuple[str, int]] = {}
         self._network: ContainerNetwork | None = None
@@ -145,14 +146,14 @@ class ContainerDeployment(ServersDeployment):
         self, host: str, ports: Mapping[str, int], images: Mapping[str, Image]
     ) -> Iterator[tuple[str, ServerPlan]]:
         admins = {name: admin_of(node) for name, node in self.topology.nodes.items()}
-        for name, node in self.topology.nodes.items():
+        for index, (name, node) in enumerate(self.topology.nodes.items()):
             yield (
                 name,
                 ServerPlan(
                     node=node,
                     host=host,
                     port=ports[name],
-                    folder=FOLDER,
+                    folder=self._folder / f"{index}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:40]}",
                     admin=admins[name],
                     upstream=upstream_of(node, self.topology, admins),
                     knows_channels=knows_channels(images[name].name.partition("-")[2]),
@@ -241,6 +242,7 @@ class ContainerDeployment(ServersDeployment):
             if self._network is not None:
                 self._network.remove()
                 self._network = None
+            self._owner.remove(self._folder)
 
 
 class _SeenLink:

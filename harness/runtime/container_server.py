@@ -1,7 +1,8 @@
 """One server in a container of its own, through testcontainers: how it starts, ends and is asked for its log.
 
 Its configuration, passwords included, comes as a file into the container before the server starts; nothing of it
-stands in the environment, the arguments or the labels.
+stands in the environment, the arguments or the labels. Its log is a file in a folder of ours: what Docker itself
+gathers arrives a moment later than what it tells of, and syncs are counted in the log.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from harness.runtime.server_config import ServerPlan, server_config, sync_leftov
 DAEMON_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException)
 FOLDER = Path("/replication-harness")
 _CONFIG = FOLDER / "server.conf"
+_LOG = FOLDER / "log" / "server.log"
 _KILL_S = 10.0
 _CONFLICT, _GONE = 409, 404
 
@@ -71,11 +73,14 @@ class ContainerServer(Server):
         self._starts = 0
         self._container = new_container(image.reference, place, entrypoint=[program], user="0:0", working_dir="/")
         self._container.with_command([str(_CONFIG)])
+        self._container.with_volume_mapping(plan.folder, str(_LOG.parent), "rw,z")
         self._created = False
-        self._last_log = ""
+        self._said = self._logged = ""
 
     def start(self) -> None:
         self._starts += 1
+        self.plan.folder.mkdir(exist_ok=True)
+        self.plan.folder.chmod(0o777)  # root in there may be anybody here; the folder above is for this user only
         try:
             if not self._created:
                 for path, content in self._files().items():
@@ -92,7 +97,7 @@ class ContainerServer(Server):
         """A server that saves nothing begins in an empty folder each time: its last snapshot must not be loaded."""
         keeps = sync_leftover(replace(self.plan, folder=FOLDER)) is None
         folder = FOLDER / ("data" if keeps else f"data-{self._starts}")
-        inside = replace(self.plan, host="0.0.0.0", folder=folder, logs_to_file=False)
+        inside = replace(self.plan, host="0.0.0.0", folder=folder, log_elsewhere=_LOG)
         return {str(_CONFIG): server_config(inside).encode(), str(folder / ".made"): b""}
 
     def _not_started(self, error: Exception) -> SetupError:
@@ -163,10 +168,13 @@ class ContainerServer(Server):
             self.place.network.connect(self._container.get_container_id(), self.place.address)
 
     def log(self) -> str:
+        """What it said before it knew its log, and the log."""
         if self._container._container is not None:
             with _unless(_GONE):
-                self._last_log = self._raw.logs().decode("utf-8", "replace")
-        return self._last_log
+                self._said = self._raw.logs().decode("utf-8", "replace")
+        if self.plan.log.exists():
+            self._logged = self.plan.log.read_text(encoding="utf-8", errors="replace")
+        return self._said + self._logged
 
     def remove(self) -> None:
         """The container with all that it wrote; its log stays readable. Nothing where it is gone."""

@@ -50,7 +50,7 @@ class ServerPlan:
     admin: our own user on a node whose profile restricts its clients. upstream: as whom the node follows its primary;
     follows: that primary's address, once the node has been attached, so that it follows again after a restart.
     knows_channels: whether the engine's access rules speak of channels (from 6.2 on), without which a user has none.
-    logs_to_file: whether it logs into `log`, else to its standard output.
+    log_elsewhere: where it logs, if not in its folder.
     """
 
     node: Node
@@ -61,11 +61,11 @@ class ServerPlan:
     upstream: Credentials = Credentials()
     follows: tuple[str, int] | None = None
     knows_channels: bool = True
-    logs_to_file: bool = True
+    log_elsewhere: Path | None = None
 
     @property
     def log(self) -> Path:
-        return self.folder / "server.log"
+        return self.log_elsewhere or self.folder / "server.log"
 
 
 def server_config(plan: ServerPlan) -> str:
@@ -93,8 +93,7 @@ def changes_clock(node: Node) -> bool:
 
 def _ours(plan: ServerPlan) -> Iterator[tuple[str, str]]:
     yield from (("bind", plan.host), ("port", str(plan.port)), ("protected-mode", "no"), ("daemonize", "no"))
-    log = str(plan.log) if plan.logs_to_file else ""
-    yield from (("dir", quoted(str(plan.folder))), ("logfile", quoted(log)), ("loglevel", "notice"))
+    yield from (("dir", quoted(str(plan.folder))), ("logfile", quoted(str(plan.log))), ("loglevel", "notice"))
     yield from (("save", '""'), ("appendonly", "no"), ("rdb-del-sync-files", "yes"))
     yield from (("repl-diskless-sync", "no"), ("repl-diskless-sync-delay", "0"), ("repl-diskless-load", "on-empty-db"))
     yield ("hz", str(FAST_HZ))
