@@ -13,6 +13,7 @@ from harness.checker.evidence import Evidence
 from harness.checker.judge import judge
 from harness.checker.verdict import Verdict
 from harness.errors import ExitCode
+from harness.memory_need import require_memory
 from harness.observation import observe, read_primary_too
 from harness.options import Options
 from harness.report.facts import FaultProxyFacts, RunFacts
@@ -82,6 +83,8 @@ class Clock:
 
 def run(loaded: LoadedScenario, options: Options, *, part: str = "written", progress: Progress | None = None) -> Result:
     """Run one part of a scenario, "written" or "property". Failures that are no verdict are raised (harness.errors)."""
+    if options.runtime_name() != "external":
+        require_memory(loaded.scenario, part)
     if part == "property":
         from harness.property_run import run_property  # here, since Hypothesis is loaded only where it draws
 

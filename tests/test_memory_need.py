@@ -1,0 +1,127 @@
+"""What servers will need, as sums; and the refusal that shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import ExitCode, SetupError
+from harness.memory_need import Available, Need, _of_groups, available_memory, memory_need, require_memory
+from harness.options import Options
+from harness.runner import run
+from harness.scenario.loader import load
+
+PAIR = """\
+version: 1
+title: A pair
+why: To be sized.
+topology: {nodes: {a: {role: primary}, b: {replica_of: a}}}
+workload: {kind: list_append, key: k, values: 100000000}
+property: {values: {min: 0, max: 5000}}
+"""
+FAN_OUT = PAIR.replace("b: {replica_of: a}", "b: {replica_of: a}, c: {replica_of: a}") + (
+    "preload: [{key: before, values: 1000000}]\n"
+)
+
+
+def load_text(folder: Path, text: str):
+    path = folder / "s.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+@pytest.fixture
+def scenario(tmp_path: Path):
+    return lambda text: load_text(tmp_path, text).scenario
+
+
+def test_both_servers_hold_every_value_and_the_primary_a_buffer_of_at_most_the_servers_limit(scenario):
+    need = memory_need(scenario(PAIR))
+
+    assert need == Need(servers=2, values=100_000_000, data=700_000_000, buffers=256_000_000)
+    assert need.total == 2 * (700_000_000 + 10_000_000) + 256_000_000
+
+
+def test_preloads_count_and_each_replica_has_a_buffer_of_its_own(scenario):
+    assert memory_need(scenario(FAN_OUT)) == Need(
+        servers=3, values=101_000_000, data=707_000_000, buffers=2 * 256_000_000
+    )
+
+
+def test_a_small_run_needs_no_more_buffer_than_it_sends(scenario):
+    assert memory_need(scenario(PAIR.replace("100000000", "1000"))) == Need(2, 1000, 7000, 32_000)
+
+
+def test_a_property_needs_what_its_largest_draw_does(scenario):
+    assert memory_need(scenario(PAIR), "property") == Need(2, 5000, 35_000, 160_000)
+
+
+def test_what_fits_is_not_refused(scenario):
+    require_memory(scenario(PAIR), available=Available(1_676_000_000, "MemAvailable"))
+
+
+def test_what_cannot_fit_is_refused_with_the_sum(scenario):
+    with pytest.raises(SetupError) as refused:
+        require_memory(scenario(PAIR), available=Available(1_200_000_000, "MemAvailable"))
+
+    assert str(refused.value) == (
+        "the servers of this run need about 1.68 GB: 2 servers with 100,000,000 values in 0.70 GB each, 0.02 GB for "
+        "the programs and 0.26 GB for what waits during a full sync; 1.20 GB are free here (MemAvailable). Write fewer "
+        "values (--set workload.values=…), or use a machine with more memory"
+    )
+    assert refused.value.exit_code is ExitCode.MACHINE_LACKS
+
+
+def test_a_run_that_cannot_fit_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("harness.memory_need.available_memory", lambda: Available(1_000_000, "a test"))
+
+    with pytest.raises(SetupError, match=r"100,000,000 values in 0\.70 GB each.* 0\.00 GB are free here \(a test\)"):
+        run(load_text(tmp_path, PAIR), Options(out=tmp_path / "runs"))
+
+    assert not (tmp_path / "runs").exists()
+
+
+def test_this_machine_tells_how_much_it_has():
+    found = available_memory()
+    assert found is None or found.size > 0
+
+
+def group(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text + "\n")
+
+
+def test_the_limit_of_a_control_group_counts_less_what_is_used_more_what_can_be_given_up(tmp_path: Path):
+    group(tmp_path / "fs/job", memory__max="1000", memory__current="700", memory__stat="anon 1\ninactive_file 100")
+    (tmp_path / "cgroup").write_text("0::/job\n")
+
+    (left,) = _of_groups(tmp_path / "fs", tmp_path / "cgroup")
+
+    assert left == Available(400, f"the limit of control group {tmp_path / 'fs/job'}")
+
+
+def test_a_group_without_a_limit_is_passed_over_and_one_around_it_counts(tmp_path: Path):
+    group(tmp_path / "fs/out/in", memory__max="max", memory__current="7", memory__stat="inactive_file 0")
+    group(tmp_path / "fs/out", memory__max="50", memory__current="20", memory__stat="inactive_file 0")
+    (tmp_path / "cgroup").write_text("0::/out/in\n")
+
+    assert [left.size for left in _of_groups(tmp_path / "fs", tmp_path / "cgroup")] == [30]
+
+
+def test_older_control_groups_are_read_too(tmp_path: Path):
+    group(
+        tmp_path / "fs/memory/job",
+        memory__limit_in_bytes="1000",
+        memory__usage_in_bytes="900",
+        memory__stat="inactive_file 3\ntotal_inactive_file 50",
+    )
+    (tmp_path / "cgroup").write_text("9:name=systemd:/\n4:memory:/job\n0::/\n")
+
+    assert [left.size for left in _of_groups(tmp_path / "fs", tmp_path / "cgroup")] == [150]
+
+
+def test_a_group_that_is_not_to_be_seen_here_says_nothing(tmp_path: Path):
+    (tmp_path / "cgroup").write_text("4:memory:/elsewhere\n0::/elsewhere\n")
+    assert list(_of_groups(tmp_path / "fs", tmp_path / "cgroup")) == []
