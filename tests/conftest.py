@@ -7,6 +7,12 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 if "HARNESS_CACHE" not in os.environ:
     os.environ["HARNESS_CACHE"] = tempfile.mkdtemp(prefix="harness-tests-cache-")
     atexit.register(shutil.rmtree, os.environ["HARNESS_CACHE"], ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "container: needs a Docker daemon")

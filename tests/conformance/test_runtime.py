@@ -11,16 +11,17 @@ import pytest
 
 from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView
-from harness.engine.binaries import choose, find_engines
 from harness.errors import SetupError
 from harness.resp.connection import AccessRefused, CannotConnect, Connection, ConnectionLost, ReplyTimeout
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply, Reply, Status
 from harness.runtime.base import Deployment, Killable, Pausable, Restartable, Runtime
+from harness.runtime.labels import OWNER
 from harness.runtime.owner import Owner
 from harness.runtime.readiness import wait_until
 from harness.topology import Node, Topology
-from tests.conformance.runtimes import RUNTIMES
+from tests.conformance.runtimes import CASES, OPENERS
+from tests.support.docker import NOTHING, docker_client, inventory
 
 PAIR = Topology({"a": Node("a", 6379, password="secret"), "b": Node("b", 10878, replica_of="a")})
 ALONE = Topology({"a": Node("a", 6379)})
@@ -38,17 +39,28 @@ def folder_of_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
-@pytest.fixture(params=RUNTIMES)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A runtime by name, and an engine."""
+    kind, engine = request.param
+    return kind, engine
 
 
-@pytest.fixture(params=[engine.name for engine in find_engines()])
-def runtime(request: pytest.FixtureRequest, kind: str, folder_of_temporary_files: Path) -> Iterator[Runtime]:
-    """With every engine that is at hand. When a test ends, nothing may be left."""
-    with Owner() as owner:
-        yield RUNTIMES[kind](choose(request.param), owner)
+@pytest.fixture
+def kind(case: tuple[str, str]) -> str:
+    return case[0]
+
+
+@pytest.fixture
+def runtime(case: tuple[str, str], folder_of_temporary_files: Path) -> Iterator[Runtime]:
+    """When a test ends, nothing may be left."""
+    kind, engine = case
+    with Owner() as owner, OPENERS[kind](engine, owner) as opened:
+        yield opened
         assert list(folder_of_temporary_files.iterdir()) == []
+        if kind == "container":
+            with docker_client() as client:
+                assert inventory(client, f"{OWNER}={owner.marker}") == NOTHING
 
 
 def deployed(runtime: Runtime, topology: Topology) -> Started:
@@ -102,14 +114,14 @@ def test_directives_of_the_scenario_win(runtime: Runtime) -> None:
             assert ask(deployment.control("a"), "CONFIG", "GET", name) == [name.encode(), value.encode()]
 
 
-def test_facts_name_the_engine_and_the_very_process(runtime: Runtime) -> None:
+def test_facts_name_the_engine_and_the_very_process(runtime: Runtime, case: tuple[str, str]) -> None:
     with deployed(runtime, PAIR) as deployment:
         facts = deployment.facts("a")
         reply = ask(deployment.control("a"), "INFO", "server")
         assert isinstance(reply, bytes)
         assert facts.run_id == info_fields(reply.decode())["run_id"]
         assert facts.run_id != deployment.facts("b").run_id
-        assert facts.engine in [engine.name for engine in find_engines()]
+        assert facts.engine == case[1]
 
 
 def test_before_attaching_nodes_answer_alone(runtime: Runtime) -> None:
