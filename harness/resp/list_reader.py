@@ -1,8 +1,8 @@
 """Reads a list from a node as runs of consecutive numbers, at the speed of the wire and in bounded memory.
 
-Each LRANGE reply is first compared, as bytes, with the continuation of what came before; only a reply that differs is
-parsed. The prediction never shapes what is reported: equal bytes are equal bytes, and whatever else the node sends is
-taken as sent, also where it contradicts itself. Whoever judges decides what that means.
+Each LRANGE reply is compared, as bytes and piece by piece, with the continuation of what came before; only a piece that
+differs is parsed. The prediction never shapes what is reported: equal bytes are equal bytes, and whatever else the node
+sends is taken as sent, also where it contradicts itself. Whoever judges decides what that means.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from harness.resp.replies import ArrayHeader, ErrorReply, Reply, Status, Token
 from harness.resp.transport import ConnectionLost
 
 CHUNK = 20_000  # elements a LRANGE
+PIECE = 5_000  # elements that are compared at once: the client's memory, whatever the chunk
 IN_FLIGHT = 3  # LRANGEs sent ahead
 MAX_LENGTH = (1 << 32) - 1  # of any list
 MOST_BEYOND = 1_000_000  # elements (at least) that are read beyond the length that the node told
@@ -57,12 +58,12 @@ def read_list(
 
 
 class ListReader:
-    """One read of one list."""
+    """One read of one list. chunk: elements a LRANGE; piece: elements that are compared at once."""
 
     def __init__(
-        self, connection: Connection, sink: Callable[[Run], None], *, chunk: int = CHUNK, in_flight: int = IN_FLIGHT
+        self, connection: Connection, sink: Callable[[Run], None], *, chunk: int = CHUNK, piece: int = PIECE
     ) -> None:
-        self._connection, self._chunk, self._in_flight = connection, chunk, in_flight
+        self._connection, self._chunk, self._piece = connection, chunk, piece
         self._runs = RunJoiner(sink)
         self._bulks = encode.bulk_numbers()
         self._waiting: deque[int] = deque()  # for each LRANGE sent: the elements that it should give
@@ -99,7 +100,7 @@ class ListReader:
         """All chunks that begin within the length told, the one after them, and then more until one is empty."""
         start = 0
         while True:
-            while len(self._waiting) < self._in_flight and start < told + self._chunk:
+            while len(self._waiting) < IN_FLIGHT and start < told + self._chunk:
                 start = self._ask(key, start, told)
             taken = self._take(key, self._waiting.popleft(), told)
             if not self._waiting and start >= told + self._chunk:
@@ -115,25 +116,30 @@ class ListReader:
 
     def _take(self, key: bytes, count: int, told: int) -> int:
         """One reply, which should hold `count` elements; how many it does hold."""
-        first = self._runs.next
-        if first + count <= LARGEST_NUMBER:
-            expected = encode.array_header(count) + self._bulks.build(first, count)
-            if self._connection.take_if(expected):
-                self._runs.consecutive(count)
-                return count
-        header = self._connection.take_token()
-        if not isinstance(header, ArrayHeader):
-            self._fail(key, header)
-            return 0
-        if self._runs.length + header.count > told + max(told, MOST_BEYOND):
-            error = f"LLEN told {told} elements, LRANGE gives {self._runs.length + header.count} and does not end"
+        if not self._connection.take_if(encode.array_header(count)):
+            header = self._connection.take_token()
+            if not isinstance(header, ArrayHeader):
+                self._fail(key, header)
+                return 0
+            count = header.count
+        if self._runs.length + count > told + max(told, MOST_BEYOND):
+            error = f"LLEN told {told} elements, LRANGE gives {self._runs.length + count} and does not end"
             raise _Stop(KeyState.UNREADABLE, error=error)
-        for _ in range(header.count):
+        for start in range(0, count, self._piece):
+            self._take_piece(min(self._piece, count - start))
+        return count
+
+    def _take_piece(self, count: int) -> None:
+        """So many elements, of a reply that is known to hold them."""
+        first = self._runs.next
+        if first + count <= LARGEST_NUMBER and self._connection.take_if(self._bulks.build(first, count)):
+            self._runs.consecutive(count)
+            return
+        for _ in range(count):
             element = self._connection.take_token()
             if not isinstance(element, bytes):
                 raise _Stop(KeyState.UNREADABLE, error=f"an element of a list was {_shown(element)}")
             self._runs.element(element)
-        return header.count
 
     def _fail(self, key: bytes, reply: Reply) -> None:
         if not isinstance(reply, ErrorReply) or reply.code != "WRONGTYPE":
