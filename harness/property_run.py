@@ -129,7 +129,7 @@ def draw_all(scenario: Scenario, drawing: Drawing, options: Options, progress: P
         progress.advance(drawing.tally.examples, examples)
 
     test = given(draws(scenario))(check)
-    for fixed in always(scenario):
+    for fixed in reversed(always(scenario)):  # the one given last is the first to be tried
         test = example(fixed)(test)
     test = settings(
         max_examples=examples,

@@ -33,6 +33,20 @@ class Draw:
     batch: Batch
     faults: tuple[Fault, ...]
 
+    def __str__(self) -> str:
+        """As a user tells it: 11 values, pipeline of 5; cut on a->b at 20% until 80%."""
+        sizes = ", ".join(map(str, self.batch.sizes or (self.batch.size,)))
+        shape = "single" if self.batch.shape == "single" else f"{self.batch.shape} of {sizes}"
+        count = f"{self.values} value{'' if self.values == 1 else 's'}"
+        return "; ".join([f"{count}, {shape}", *map(_in_words, self.faults)])
+
+
+def _in_words(fault: Fault) -> str:
+    place = (
+        f"{fault.toxic} on {fault.link}" if fault.stray_write is None else f"stray write to {fault.stray_write.node}"
+    )
+    return f"{place} at {fault.at}" + (f" until {fault.until}" if fault.until else "")
+
 
 def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> SearchStrategy[Draw]:
     """Draws within the scenario's property (its defaults where it has none), each of at most that many seconds.

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 from harness.scenario.loader import load
-from harness.scenario.model import Batch, Expect, Scenario
+from harness.scenario.model import Batch, Expect, Fault, Scenario
 from harness.scenario.plain import as_yaml, plain
 from harness.scenario.strategies import Draw, affordable, always, apply, draws
 from tests.scenario.conftest import GOOD, Load
@@ -184,3 +184,25 @@ def test_any_text_survives_being_stored(tmp_path_factory: Any, title: str, key: 
     again = load(path, (), {}).scenario
     assert (again.title, again.why, again.workloads()[0].key) == (title, why, key)
     assert again.topology.nodes["a"].config == {"save": title}
+
+
+@pytest.mark.parametrize(
+    ("batch", "faults", "told"),
+    [
+        ({"shape": "single"}, [], "7 values, single"),
+        ({"shape": "pipeline", "size": 5}, [], "7 values, pipeline of 5"),
+        ({"shape": "multi", "sizes": [1, 20, 3]}, [], "7 values, multi of 1, 20, 3"),
+        (
+            {"shape": "variadic", "size": 2},
+            [
+                {"at": "20%", "until": "80%", "link": "a->b", "toxic": "cut"},
+                {"at": "50%", "stray_write": {"node": "b", "key": "k", "element": "x"}},
+            ],
+            "7 values, variadic of 2; cut on a->b at 20% until 80%; stray write to b at 50%",
+        ),
+    ],
+)
+def test_a_draw_in_words(batch, faults, told) -> None:
+    made = tuple(Fault.model_validate(fault) for fault in faults)
+    assert str(Draw(7, Batch.model_validate(batch), made)) == told
+    assert str(Draw(1, Batch.model_validate(batch), ())).startswith("1 value, ")
