@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from harness.engine.daemon import Client, socket_path
@@ -124,7 +125,7 @@ class ContainerDeployment(ServersDeployment):
         proxy: LinkOpener | Image | str | None,
     ) -> None:
         """Start all nodes side by side, the proxy's container too, and wait until each answers."""
-        self._owner.watch_docker(socket_path(), f"{OWNER}={self._owner.marker}")
+        self._owner.watch_docker(socket_path(), f"{OWNER}={self._owner.marker}", self._name)
         self._host = host
         self._network = ContainerNetwork(self._client, self._name, self._labels)
         for name, plan in self._plans(host, ports, images):
@@ -232,17 +233,23 @@ class ContainerDeployment(ServersDeployment):
         return server
 
     def close(self) -> None:
-        try:
-            if self.proxy is not None:
-                self.proxy.close()
-            while self._proxied:
-                self._proxied.popitem()[1].close()
-        finally:
-            _side_by_side([self._container(node).remove for node in self._nodes])
-            if self._network is not None:
-                self._network.remove()
-                self._network = None
-            self._owner.remove(self._folder)
+        with ExitStack() as steps:  # the last one first, each of them whatever another one meets
+            steps.callback(self._owner.remove, self._folder)
+            steps.callback(self._remove_network)
+            steps.callback(_side_by_side, [self._container(node).remove for node in self._nodes])
+            steps.callback(self._close_links)
+
+    def _close_links(self) -> None:
+        if self.proxy is not None:
+            self.proxy.close()
+        while self._proxied:
+            self._proxied.popitem()[1].close()
+
+    def _remove_network(self) -> None:
+        if self._network is not None:
+            self._network.remove()
+            self._network = None
+        self._owner.docker_is_clean(self._name)
 
 
 class _SeenLink:
@@ -271,8 +278,13 @@ class _SeenLink:
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """All of them, and all to their ends; then the first one's error, if any had one."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running = [pool.submit(task) for task in tasks]
+    """All of them, and all to their ends, even if we are interrupted; then the first one's error, if any had one."""
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    running = [pool.submit(task) for task in tasks]
+    try:
+        wait(running)
+    finally:
+        wait(running)
+        pool.shutdown()
     for each in running:
         each.result()

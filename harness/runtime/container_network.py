@@ -13,13 +13,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import docker
+import docker.errors
+import docker.types
+
 from harness.engine.daemon import Client, explanation
 from harness.errors import SetupError
+from harness.runtime.readiness import wait_until
 
 _RANGE = ipaddress.IPv4Network("198.18.0.0/15")
 _PREFIX = 24
 _ATTEMPTS = 50
-_FIRST_HOST = 2
+_REMOVED_WITHIN_S = 5.0
 
 
 class ContainerNetwork:
@@ -40,10 +45,7 @@ class ContainerNetwork:
 
     def endpoint(self, address: str) -> dict[str, Any]:
         """What a container's creation has to be given to have this address."""
-        from docker import version
-        from docker.types import EndpointConfig
-
-        settings = EndpointConfig(version.__version__, ipv4_address=address)
+        settings = docker.types.EndpointConfig(docker.__version__, ipv4_address=address)
         return {"network": self.name, "networking_config": {self.name: settings}}
 
     def disconnect(self, container: str) -> None:
@@ -58,20 +60,25 @@ class ContainerNetwork:
         return Path(f"/sys/class/net/br-{self._made.id[:12]}").exists()
 
     def remove(self) -> None:
-        """Nothing where it is gone."""
-        import docker.errors
+        """Nothing where it is gone. SetupError where something stays in it, with Docker's words."""
+        said = ""
 
-        try:
-            self._made.remove()
-        except docker.errors.NotFound:
-            return
+        def removed() -> bool:
+            nonlocal said
+            try:
+                self._made.remove()
+            except docker.errors.NotFound:
+                return True
+            except docker.errors.APIError as error:
+                said = explanation(error)
+                return False
+            return True
+
+        wait_until(removed, deadline_s=_REMOVED_WITHIN_S, what=f"network {self.name} to go", describe=lambda: said)
 
 
 def _create(client: Client, name: str, labels: Mapping[str, str]) -> Any:
     """The network on a subnet that nobody uses."""
-    import docker.errors
-    import docker.types
-
     said = ""
     for subnet in _subnets():
         pool = docker.types.IPAMPool(subnet=str(subnet), gateway=str(next(subnet.hosts())))

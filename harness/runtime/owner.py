@@ -47,6 +47,7 @@ class Owner:
         self._lock = threading.Lock()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._folders: list[Path] = []
+        self._in_docker: set[str] = set()
         self._made_by = os.getpid()
         self._closed = False
         reading, self._pipe = os.pipe()
@@ -87,11 +88,19 @@ class Owner:
             self._check_open()
             self._tell(f"pid {pid} {started(pid)}")
 
-    def watch_docker(self, socket: str, label: str) -> None:
-        """Let the watchdog remove what carries this label there ("name=value"); otherwise that stays with its maker."""
+    def watch_docker(self, socket: str, label: str, what: str) -> None:
+        """Let the watchdog remove what carries this label there ("name=value"), if we are killed or don't get to it.
+
+        what: one of the things that will carry the label, for `docker_is_clean`.
+        """
         with self._lock:
             self._check_open()
+            self._in_docker.add(what)
             self._tell(f"docker {socket} {label}")
+
+    def docker_is_clean(self, what: str) -> None:
+        """Its maker has removed it."""
+        self._in_docker.discard(what)
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process of ours and its own children at once, and wait for its end; nothing where it has ended."""
@@ -124,7 +133,7 @@ class Owner:
             self.stop(process)
         for folder in list(self._folders):
             self.remove(folder)
-        if not self._folders and not interrupted:
+        if not (self._folders or self._in_docker or interrupted):
             self._watchdog.kill()
         os.close(self._pipe)
         self._watchdog.wait()  # where it was left to sweep, it gives up by itself
