@@ -13,9 +13,9 @@ _FURTHEST = 1.5  # goals are drawn at 1; what is further out than this many goal
 
 def chart_svg(rows: Sequence[Row], machine: str) -> str:
     """Each bar is its median as a share of its goal, so that measures of different units stand side by side."""
-    drawn = [row for row in rows if row.goal]
+    drawn = [(row, row.goal) for row in rows if row.goal]
     height = TOP + len(drawn) * (BAR + GAP) + 30
-    bars = "".join(_bar(row, TOP + index * (BAR + GAP)) for index, row in enumerate(drawn))
+    bars = "".join(_bar(row, aim, TOP + index * (BAR + GAP)) for index, (row, aim) in enumerate(drawn))
     goal, bottom = _x(1.0), height - 26
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
@@ -31,14 +31,14 @@ def chart_svg(rows: Sequence[Row], machine: str) -> str:
     )
 
 
-def _bar(row: Row, top: int) -> str:
-    end, middle = _x(row.median / row.goal), top + BAR / 2
-    low, high = (_x(value / row.goal) for value in (min(row.values), max(row.values)))
+def _bar(row: Row, aim: float, top: int) -> str:
+    end, middle = _x(row.median / aim), top + BAR / 2
+    low, high = (_x(value / aim) for value in (min(row.values), max(row.values)))
     colour = "#3a7d44" if row.met else "#b3402e"
     width = end - LABELS
     unit = "" if row.unit == "x" else f" {row.unit}"
     sign = "≤" if row.at_most else "≥"
-    text = f"{row.median:.3g}{unit} (goal {sign} {row.goal:g}{unit})"
+    text = f"{row.median:.3g}{unit} (goal {sign} {aim:g}{unit})"
     return (
         f'<text x="12" y="{middle + 4:.1f}">{escape(row.measure)}</text>\n'
         f'<rect x="{LABELS}" y="{top}" width="{width:.1f}" height="{BAR}" fill="{colour}" fill-opacity="0.75"/>\n'

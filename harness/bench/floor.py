@@ -116,7 +116,7 @@ def find_floor(cache: Path | None = None) -> Search:
     for name in ("redis-benchmark", "valkey-benchmark"):
         if program := shutil.which(name):
             return Search(BenchmarkFloor(program, name), f"{reason}; the floor is {name}, which compares nothing")
-    return Search(None, f"{reason}, and no redis-benchmark: no floor, only the naive way to compare with")
+    return Search(None, f"{reason}, and no redis-benchmark: no floor, only the naive way is left")
 
 
 def compiled(compiler: str, cache: Path) -> Path:

@@ -20,11 +20,20 @@ GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
 }
 
 
-def measure(setting: Setting, names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
-    """The rows of these groups (all, where none is named) as they come; tell: hears which group is under way."""
+def check_names(names: Sequence[str]) -> None:
+    """UsageError for a group that there is not."""
     for name in names:
         if name not in GROUPS:
             raise UsageError(f"no group of measures {name!r}; there are {', '.join(GROUPS)}")
+
+
+def measure(setting: Setting, names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
+    """The rows of these groups (all, where none is named) as they come; tell: hears which group is under way."""
     for name in names or GROUPS:
-        tell(f"harness: measuring {name}, {setting.rounds} rounds")
+        tell(f"harness: measuring {name}, {rounds(setting)}")
         yield from GROUPS[name](setting)
+
+
+def rounds(setting: Setting) -> str:
+    """How many, in words."""
+    return "1 round" if setting.rounds == 1 else f"{setting.rounds} rounds"

@@ -34,7 +34,7 @@ def full_sync(setting: Setting) -> list[Row]:
     direct = taken.pop(DIRECT)
     return [
         times(f"full sync of {MEGABYTES} MB through the {name} proxy ÷ direct", seconds, direct, at_most=goal)
-        for (name, seconds), goal in zip(taken.items(), (GOAL, 0.0), strict=False)
+        for (name, seconds), goal in zip(taken.items(), (GOAL, None), strict=False)
     ]
 
 

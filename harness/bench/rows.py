@@ -12,14 +12,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """A measure, taken `values` times. goal: what its median should reach: at most that, or at least.
+    """A measure, taken `values` times. goal: what its median should reach, at most that, or at least; None for what
+    stands there only to be compared with.
 
     unit: "x" for the ratio ours / reference (reference / ours where the goal is a least one), else of the values.
     ours, reference: the seconds behind a ratio, in the order of the rounds.
     """
 
     measure: str
-    goal: float
+    goal: float | None
     values: tuple[float, ...]
     at_most: bool = True
     unit: str = "x"
@@ -32,7 +33,9 @@ class Row:
         return median(self.values)
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
+        if self.goal is None:
+            return None
         return self.median <= self.goal if self.at_most else self.median >= self.goal
 
     def as_json(self) -> dict[str, Any]:
@@ -53,13 +56,17 @@ class Row:
         }
 
 
-def times(measure: str, ours: Sequence[float], reference: Sequence[float], *, at_most: float, note: str = "") -> Row:
+def times(
+    measure: str, ours: Sequence[float], reference: Sequence[float], *, at_most: float | None, note: str = ""
+) -> Row:
     """How many times as long as the reference ours took, round by round."""
     values = tuple(mine / other for mine, other in zip(ours, reference, strict=True))
     return Row(measure, at_most, values, ours=tuple(ours), reference=tuple(reference), note=note)
 
 
-def faster(measure: str, ours: Sequence[float], reference: Sequence[float], *, at_least: float, note: str = "") -> Row:
+def faster(
+    measure: str, ours: Sequence[float], reference: Sequence[float], *, at_least: float | None, note: str = ""
+) -> Row:
     """How many times as fast as the reference ours was, round by round."""
     values = tuple(other / mine for mine, other in zip(ours, reference, strict=True))
     return Row(measure, at_least, values, at_most=False, ours=tuple(ours), reference=tuple(reference), note=note)

@@ -22,15 +22,16 @@ def table_text(rows: Sequence[Row]) -> str:
             "min": _figure(min(row.values), ""),
             "max": _figure(max(row.values), ""),
             "goal": _goal(row),
-            "": "" if not row.goal else "met" if row.met else "MISSED",
+            "": {True: "met", False: "MISSED", None: ""}[row.met],
             "ours s": f"{median(row.ours):.3f}" if row.ours else "",
             "other s": f"{median(row.reference):.3f}" if row.reference else "",
         }
         for row in rows
     ]
-    return tabulate(
-        shown, headers="keys", disable_numparse=True, colalign=("left", *["right"] * 4, "left", "right", "right")
-    )
+    align = ("left", *["right"] * 4, "left", "right", "right")
+    table = tabulate(shown, headers="keys", disable_numparse=True, colalign=align)
+    notes = [f"{row.measure}: {row.note}" for row in rows if row.note]
+    return "\n".join(line.rstrip() for line in (*table.splitlines(), *([""] if notes else []), *notes))
 
 
 def machine_line() -> str:
@@ -54,7 +55,7 @@ def _processor() -> str:
 
 
 def _goal(row: Row) -> str:
-    if not row.goal:
+    if row.goal is None:
         return ""
     return f"{'≤' if row.at_most else '≥'} {_figure(row.goal, row.unit)}"
 

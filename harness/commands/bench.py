@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.commands.output import Output, aside
-from harness.errors import ExitCode
+from harness.errors import ExitCode, UsageError
 
 
 @click.command("bench")
@@ -24,11 +24,14 @@ def command(
     """Measure this machine: ratios of the harness to the naive way and to a floor in C, taken in turns."""
     from harness.bench.chart import chart_svg
     from harness.bench.floor import find_floor
-    from harness.bench.measures import measure
+    from harness.bench.measures import check_names, measure, rounds
     from harness.bench.setting import LARGE, SMALL, Setting
     from harness.bench.table import machine_line, table_text
     from harness.options import Options
 
+    check_names(groups)
+    if chart is not None:
+        _check_place(chart)
     output = Output()
     search = find_floor()
     setting = Setting(Options(engines=engines), search.floor, runs, values or SMALL, values or LARGE)
@@ -40,7 +43,18 @@ def command(
         if as_json:
             output.json_line(row.as_json())
     if not as_json:
-        output.line(f"{machine_line()}; medians of {runs} rounds, each way in turn\n\n{table_text(rows)}")
+        output.line(f"{machine_line()}; medians of {rounds(setting)}, each way in turn\n\n{table_text(rows)}")
     if chart is not None:
         chart.write_text(chart_svg(rows, machine_line()), encoding="utf-8")
     return ExitCode.AS_EXPECTED
+
+
+def _check_place(chart: Path) -> None:
+    """UsageError now instead of after minutes, where no file can be written there."""
+    existed = chart.exists()
+    try:
+        chart.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"--chart {chart}: {error.strerror}") from None
+    if not existed:
+        chart.unlink()

@@ -20,7 +20,7 @@ from harness.workload.stream_writer import Send, StreamWriter
 WINDOW = 3  # sends in flight
 MOST_COMMANDS = 20_000  # a send of a pipeline
 VARIADIC_COMMANDS = 1000  # a send, at most
-VARIADIC_ELEMENTS = 20_000  # a send is full with these
+VARIADIC_ELEMENTS = 10_000  # a send is full with these
 SHAPES = ("single", "pipeline", "variadic", "multi")
 _BEGIN, _END = encode.command("MULTI"), encode.command("EXEC")
 
