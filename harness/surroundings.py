@@ -5,18 +5,13 @@ Looking costs little and changes nothing; what can't be had is told with the rea
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import Failure
-
-DOCKER_SOCKET = "/var/run/docker.sock"
-DOCKER_WITHIN_S = 3
 
 
 @dataclass(frozen=True)
@@ -99,35 +94,33 @@ def _port() -> Finding:
 
 
 def _docker() -> Finding:
-    if reason := _no_docker_socket():
-        return Finding("docker", None, f"no daemon: {reason}")
+    """The daemon, its storage and the images at hand."""
+    from harness.engine.daemon import daemon
+    from harness.engine.images import find_images
+
     try:
-        import docker
-        import docker.errors
-        import requests.exceptions
-    except ImportError:
-        return Finding("docker", None, "its Python client is not installed")
-    try:
-        client = docker.from_env(timeout=DOCKER_WITHIN_S)
-        try:
-            return Finding("docker", True, f"daemon {client.version()['Version']} answers")
-        finally:
-            client.close()
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        return Finding("docker", None, f"no daemon answers ({str(error)[:120]})")
+        with daemon() as client:
+            about = client.info()
+            images = ", ".join(image.name for image in find_images(client)) or "none"
+    except Failure as failure:
+        return Finding("docker", None, str(failure))
+    storage = f"{about.get('Driver')} in {about.get('DockerRootDir')}"
+    return Finding("docker", True, f"daemon {about.get('ServerVersion')}, storage {storage}; images at hand: {images}")
 
 
-def _no_docker_socket() -> str:
-    """Why the usual socket leads to no daemon; "" where it does, or where DOCKER_HOST names another way."""
-    if os.environ.get("DOCKER_HOST"):
-        return ""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(DOCKER_WITHIN_S)
-        try:
-            probe.connect(DOCKER_SOCKET)
-        except OSError as error:
-            return f"{DOCKER_SOCKET}: {error.strerror or error}"
-    return ""
+def _runtime_container() -> Finding:
+    """What containers can do here, and which proxy would stand on their links."""
+    from harness.engine.daemon import daemon
+    from harness.engine.toxiproxy_image import image_at_hand
+
+    try:
+        with daemon() as client:
+            image = image_at_hand(client)
+    except Failure as failure:
+        return Finding("runtime container", None, f"no: {failure}")
+    program = shutil.which("toxiproxy-server")
+    chosen = f"an image of {program}" if program else image.reference if image else "embedded, unless one can be pulled"
+    return Finding("runtime container", True, f"every topology, with faults on links; fault proxy: {chosen}")
 
 
 def _runtimes(findings: Sequence[Finding]) -> list[Finding]:
@@ -139,5 +132,6 @@ def _runtimes(findings: Sequence[Finding]) -> list[Finding]:
     external = "two running servers (--endpoint): written and judged; faults on replication links are not applied"
     return [
         Finding("runtime local", not local.startswith("no:"), local),
+        _runtime_container(),
         Finding("runtime external", True, external),
     ]

@@ -1,21 +1,60 @@
-"""`harness clean`: what killed runs left on an external endpoint, shown first and removed only when told to."""
+"""`harness clean`: what killed runs left on this machine or on an external endpoint, always shown first."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 
 import click
 
 from harness.commands.output import Output, aside
-from harness.errors import ExitCode
+from harness.errors import ExitCode, SetupError
 
 
 @click.command("clean")
-@click.option("--endpoint", "url", required=True, metavar="URL", help="The server to look at; or @FILE with its URL.")
-@click.option("--run-id", metavar="ID", help="Only what this run left.")
+@click.option("--endpoint", "url", metavar="URL", help="Look for keys on this server instead; or @FILE with its URL.")
+@click.option("--run-id", metavar="ID", help="With --endpoint: only what this run left.")
+@click.option("--all", "every", is_flag=True, help="Also what is owned by who lives, or can't be seen from here.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
-def command(url: str, run_id: str | None, yes: bool) -> int:
+def command(url: str | None, run_id: str | None, every: bool, yes: bool) -> int:
+    """Remove what dead runs left: containers, networks, processes, folders; or keys on an endpoint."""
+    return _clean_endpoint(url, run_id, yes) if url else _clean_machine(every, yes)
+
+
+def _clean_machine(every: bool, yes: bool) -> int:
+    """Owners that are dead for certain need no question."""
+    from harness.engine.daemon import open_daemon
+    from harness.report.terminal import table
+    from harness.runtime.dead_runs import remnants
+
+    output = Output()
+    with ExitStack() as stack:
+        try:
+            client = open_daemon()
+            stack.callback(client.close)
+        except SetupError as error:
+            client = None
+            aside(f"harness: containers are not looked for: {error}")
+        found = remnants(client)
+        dead = [each for each in found if each.state == "dead"]
+        rest = [each for each in found if each.state != "dead"] if every else []
+        if not dead and not rest:
+            output.line("no dead run has left anything")
+            return ExitCode.AS_EXPECTED
+        shown = [*dead, *rest]
+        output.line(table([{"what": e.what, "name": e.name, "of": e.owner, "owner is": e.state} for e in shown]))
+        question = f"Remove also the {len(rest)} whose owner is alive or elsewhere? A run under way would be broken"
+        if rest and not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
+            aside(f"harness: {len(rest)} not removed; --yes removes them")
+            shown = dead
+        for each in shown:
+            each.remove()
+    output.line(f"{len(shown)} removed")
+    return ExitCode.AS_EXPECTED
+
+
+def _clean_endpoint(url: str, run_id: str | None, yes: bool) -> int:
     """Find keys that killed runs left on an endpoint, and remove them when told to."""
     from harness.endpoint.address import read_endpoint
     from harness.report.terminal import table

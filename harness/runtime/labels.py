@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from harness.runtime.watchdog import started
@@ -34,6 +35,11 @@ def here() -> tuple[str, str]:
         return boot, os.readlink("/proc/self/ns/pid")
     except OSError:
         return "", ""
+
+
+def place_name() -> str:
+    """The same as one short word, for names of folders."""
+    return sha256("\0".join(here()).encode()).hexdigest()[:8]
 
 
 def owner_state(labels: Mapping[str, str]) -> str:

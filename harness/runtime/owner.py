@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import HarnessError
+from harness.runtime.labels import place_name
 from harness.runtime.watchdog import DEAF_TO, MARKER_VARIABLE, started
 
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
@@ -74,7 +75,9 @@ class Owner:
 
     def folder(self, prefix: str) -> Path:
         """A new folder that only this user can enter, under the system's folder for temporary files."""
-        folder = Path(tempfile.gettempdir()).absolute() / f"{prefix}-{secrets.token_hex(8)}"
+        folder = (
+            Path(tempfile.gettempdir()).absolute() / f"{prefix}-{place_name()}-{self.marker}-{secrets.token_hex(4)}"
+        )
         with self._lock:
             self._check_open()
             self._folders.append(folder)

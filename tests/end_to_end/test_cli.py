@@ -143,7 +143,7 @@ def test_a_folder_ends_with_its_worst(codes: tuple[int, ...], expected: int) -> 
         (["run"], "Missing argument 'PATHS...'"),
         (["run", "--frob", "x"], "No such option '--frob'"),
         (["run", "missing.yaml"], "harness: missing.yaml: no such file or folder"),
-        (["run", "--runtime", "cloud", "x"], "'cloud' is not one of 'auto', 'local', 'external'"),
+        (["run", "--runtime", "cloud", "x"], "'cloud' is not one of 'auto', 'local', 'container', 'external'"),
         (["run", "--examples", "0", "x"], "0 is not in the range x>=1"),
         (["judge", "."], "harness: . is no run directory"),
         (["replay", "missing"], "harness: missing is no run directory"),

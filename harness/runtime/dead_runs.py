@@ -1,0 +1,106 @@
+"""What runs have left on this machine: containers, networks, processes, folders, and whether their owner still lives.
+
+A watchdog cleans up after its owner, so something is left only where that was killed too, the machine went down, or
+the Docker daemon could not be reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from harness.engine.daemon import Client
+from harness.runtime.labels import OWNER, owner_state, place_name, told_owner
+from harness.runtime.watchdog import MARKER_VARIABLE
+
+_FOLDER = re.compile(r"replication-harness-([0-9a-f]{8})-([0-9a-f]{16})-[0-9a-f]+\Z")
+
+
+@dataclass(frozen=True)
+class Remnant:
+    """One thing that a run made. state: of its owner: "dead", "alive", or "elsewhere" where that can't be told."""
+
+    what: str
+    name: str
+    owner: str
+    state: str
+    remove: Callable[[], None]
+
+
+def remnants(client: Client | None) -> list[Remnant]:
+    """All of them, in the order in which they can be removed. client: None where there is no Docker."""
+    in_docker = list(_in_docker(client)) if client is not None else []
+    living = _living_markers()
+    return [*in_docker, *_processes(living), *_folders(living)]
+
+
+def _in_docker(client: Client) -> Iterator[Remnant]:
+    for container in client.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True):
+        owner, state = told_owner(container.labels), owner_state(container.labels)
+        yield Remnant("container", container.name, owner, state, partial(_remove_container, container))
+    for network in client.networks.list(filters={"label": OWNER}):
+        labels = network.attrs.get("Labels") or {}
+        owner, state = told_owner(labels), owner_state(labels)
+        yield Remnant("network", network.name, owner, state, partial(_remove_network, network))
+
+
+def _remove_container(container: Client) -> None:
+    import docker.errors
+
+    with contextlib.suppress(docker.errors.NotFound):
+        container.remove(force=True, v=True)
+
+
+def _remove_network(network: Client) -> None:
+    import docker.errors
+
+    with contextlib.suppress(docker.errors.NotFound):
+        network.remove()
+
+
+def _living_markers() -> set[str]:
+    """The markers of owners whose watchdog still waits: it holds the marker among its arguments."""
+    found: set[str] = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if any(word.endswith(b"watchdog.py") for word in words):
+            found.update(word.decode() for word in words if re.fullmatch(rb"[0-9a-f]{16}", word))
+    return found
+
+
+def _processes(living: set[str]) -> Iterator[Remnant]:
+    prefix = f"{MARKER_VARIABLE}=".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            name = (folder / "comm").read_text().strip()
+        except OSError:  # another user's process, or one that has just ended
+            continue
+        for marker in (word.removeprefix(prefix).decode() for word in environment if word.startswith(prefix)):
+            state = "alive" if marker in living else "dead"
+            pid = int(folder.name)
+            yield Remnant("process", f"{name} ({pid})", f"owner {marker}", state, partial(_kill, pid))
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _folders(living: set[str]) -> Iterator[Remnant]:
+    for folder in sorted(Path(tempfile.gettempdir()).glob("replication-harness-*")):
+        if not (found := _FOLDER.match(folder.name)) or folder.stat().st_uid != os.getuid():
+            continue
+        state = "alive" if found[2] in living else "dead" if found[1] == place_name() else "elsewhere"
+        yield Remnant("folder", str(folder), f"owner {found[2]}", state, partial(shutil.rmtree, folder))
