@@ -66,9 +66,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(
-    loaded: LoadedScenario, options: Options, run_id: str, also: Collection[Link] = ()
-) -> Iterator[Stage]:
+def open_stage(loaded: LoadedScenario, options: Options, run_id: str, also: Collection[Link] = ()) -> Iterator[Stage]:
     """Start what the scenario needs; SetupError where the machine lacks it, and then nothing is left.
 
     also: links that lead through a fault proxy although no fault of the scenario names them (not where external).

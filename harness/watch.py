@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from harness.replication_log import count_syncs
 from harness.convergence import ask
 from harness.endpoint.view import NodeView
 from harness.errors import SetupError
+from harness.replication_log import count_syncs
 from harness.resp.connection import Connection
 from harness.resp.replies import ErrorReply
 from harness.runtime.base import Deployment

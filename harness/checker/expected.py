@@ -222,17 +222,25 @@ def expected_order(stream: Stream) -> ExpectedOrder:
     numbers = {key: number for number, key in enumerate(opens)}
     segments = list(_segments(draft.pieces, opens, numbers))
     by_value = sorted(segments, key=lambda segment: segment.first)
-    doubts += [f"connection {connection} left commands without an answer, and the ledger does not say how it ended"
-               for connection in draft.unended()]
+    doubts += [
+        f"connection {connection} left commands without an answer, and the ledger does not say how it ended"
+        for connection in draft.unended()
+    ]
     return ExpectedOrder(
-        segments=segments, opens=list(opens.values()), sums=tuple(
-            Sum(tuple(numbers[key] for key in keys), applied) for keys, applied in sums),
+        segments=segments,
+        opens=list(opens.values()),
+        sums=tuple(Sum(tuple(numbers[key] for key in keys), applied) for keys, applied in sums),
         must=sum(segment.count for segment in segments if segment.open is None),
         total=segments[-1].stop if segments else 0,
-        refused=stream.values - sum(piece.count for piece in draft.pieces), unanswered=draft.unanswered,
-        first_error=draft.first_error, refusals=sorted(draft.refused),
-        suspicions=tuple(suspicions), jumps=tuple(draft.jumps), doubts=tuple(doubts),
-        _starts=[segment.start for segment in segments], _firsts=[segment.first for segment in by_value],
+        refused=stream.values - sum(piece.count for piece in draft.pieces),
+        unanswered=draft.unanswered,
+        first_error=draft.first_error,
+        refusals=sorted(draft.refused),
+        suspicions=tuple(suspicions),
+        jumps=tuple(draft.jumps),
+        doubts=tuple(doubts),
+        _starts=[segment.start for segment in segments],
+        _firsts=[segment.first for segment in by_value],
         _by_value=by_value,
     )
 
@@ -339,9 +347,7 @@ def _command_sizes(commands: OpenCommands) -> Iterator[int]:
             yield min(command, count - begin)
 
 
-def _segments(
-    pieces: Iterable[_Piece], opens: dict[_Key, OpenCommands], numbers: dict[_Key, int]
-) -> Iterator[Segment]:
+def _segments(pieces: Iterable[_Piece], opens: dict[_Key, OpenCommands], numbers: dict[_Key, int]) -> Iterator[Segment]:
     """Give positions. What surely was executed of open commands becomes a must; what surely was not gets none."""
     position = 0
     before = dict.fromkeys(opens, 0)

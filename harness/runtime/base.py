@@ -127,5 +127,3 @@ class Pausable(Protocol):
 
 class Restartable(Protocol):
     def restart(self, node: str) -> None: ...
-
-

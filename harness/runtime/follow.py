@@ -33,6 +33,7 @@ _DEATH_S = 1.0  # how long a server may take to end after its connection has bro
 
 Done = Callable[[str, ReplicationInfo], bool]  # node, what it shows
 
+
 class Attachable(Protocol):
     """What is needed of started servers."""
 

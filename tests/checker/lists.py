@@ -57,9 +57,7 @@ def unfenced(connection: int = 1, refusals_possible: bool = False) -> Broken:
     return Broken(connection, False, "reset", refusals_possible)
 
 
-def check(
-    written: Stream, elements: Sequence[Element], target: int | None = None, caught_up: bool = True
-) -> Findings:
+def check(written: Stream, elements: Sequence[Element], target: int | None = None, caught_up: bool = True) -> Findings:
     return check_list(written, reading(elements), target_length=target, caught_up=caught_up)
 
 
