@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 _DIGITS = 3
 _BLOCK = 10**_DIGITS
 _SUFFIXES = tuple(b"%03d" % number for number in range(_BLOCK))
+_SMALL = tuple(b"%d" % number for number in range(_BLOCK))
 _COLUMNS = tuple(b"%d" % digit * _BLOCK for digit in range(10))
 _NOUGHT = ord("0")
 
@@ -38,7 +39,7 @@ class Numbers:
         for start, size in _blocks(first, count):
             digits = b"%d" % start
             if len(digits) <= _DIGITS:
-                parts.append(self._one_by_one(start, size))
+                parts.append(self._short(start, size))
                 continue
             if thousand is None or thousand.width != len(digits):
                 thousand = _Thousand(self._before(len(digits)), len(digits), self._after, _SUFFIXES[:: self._step])
@@ -55,10 +56,10 @@ class Numbers:
         except IndexError:
             return None
 
-    def _one_by_one(self, start: int, size: int) -> bytes:
-        before = self._before(len(str(start)))
-        numbers = range(start, start + size)[:: self._step]
-        return b"".join([b"%b%d%b" % (before, number, self._after) for number in numbers])
+    def _short(self, start: int, size: int) -> bytes:
+        before = self._before(len(_SMALL[start]))
+        numbers = _SMALL[start : start + size][:: self._step]
+        return before + (self._after + before).join(numbers) + self._after
 
 
 class _Thousand:
@@ -70,7 +71,7 @@ class _Thousand:
         self._offset = len(before)
         self._length = len(before) + width + len(after)
         start = before + self._shared
-        self._bytes = bytearray(b"".join([b"%b%b%b" % (start, suffix, after) for suffix in suffixes]))
+        self._bytes = bytearray(start + (after + start).join(suffixes) + after)
 
     def records(self, digits: bytes, index: int, count: int) -> bytearray:
         """`count` records, the one at `index` first, with these digits but for their last three."""

@@ -5,6 +5,7 @@ The only module in which the servers' own words for the two roles occur: elsewhe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from harness.errors import HarnessError
@@ -13,14 +14,15 @@ from harness.topology import Role
 
 _ROLES = {"master": Role.PRIMARY, "slave": Role.REPLICA, "primary": Role.PRIMARY, "replica": Role.REPLICA}
 
+_FIELD = re.compile(r"^([^#:\r\n][^:\r\n]*):([^\r\n]*)", re.MULTILINE)
+
 # Any client's way to send one command: `Connection.command`, or redis-py's `execute_command`.
 Send = Callable[..., object]
 
 
 def info_fields(text: str) -> dict[str, str]:
     """The fields of any INFO section by name."""
-    lines = (line.rstrip("\r").partition(":") for line in text.split("\n") if not line.startswith("#"))
-    return {name: value for name, colon, value in lines if colon}
+    return dict(_FIELD.findall(text))
 
 
 def parse_replication(text: str) -> ReplicationInfo:

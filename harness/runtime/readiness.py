@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.0005
 LONGEST_PAUSE_S = 0.02
-_GROWTH = 1.2
+_GROWTH = 1.1
 
 
 class WaitedTooLongError(SetupError):
