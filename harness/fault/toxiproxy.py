@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PROGRAM = "toxiproxy-server"
 DEFAULT_PORT = 8474
 RESTORE_WITHIN_S = 5.0
+_UNTOLD = "git"  # what a toxiproxy-server built by `go install` calls its version
 _CHOICES = "embedded, auto, http://HOST:PORT of a Toxiproxy, or the path of a toxiproxy-server program"
 
 
@@ -48,7 +49,13 @@ def open_fault_proxy(choice: str = "auto", *, owner: Callable[[int], None] | Non
         return _opened(start_embedded())
     if "://" in choice:
         return FaultProxy(_checked_url(choice), where=choice)
-    return _opened(start_program(_program(choice), owner), choice)
+    program = _program(choice)
+    proxy = _opened(start_program(program, owner), choice)
+    if proxy.version == _UNTOLD:
+        from harness.engine.toxiproxy_image import version_in
+
+        proxy.version = version_in(program.read_bytes()) or _UNTOLD
+    return proxy
 
 
 class FaultProxy:

@@ -127,3 +127,9 @@ class Pausable(Protocol):
 
 class Restartable(Protocol):
     def restart(self, node: str) -> None: ...
+
+
+class Partitionable(Protocol):
+    def partition(self, node: str) -> None: ...
+
+    def rejoin(self, node: str) -> None: ...

@@ -74,7 +74,7 @@ class ContainerServer(Server):
         self._container = new_container(image.reference, place, entrypoint=[program], user="0:0", working_dir="/")
         self._container.with_command([str(_CONFIG)])
         self._container.with_volume_mapping(plan.folder, str(_LOG.parent), "rw,z")
-        self._created = False
+        self._created = self._apart = False
         self._said = self._logged = ""
 
     def start(self) -> None:
@@ -159,13 +159,17 @@ class ContainerServer(Server):
 
     def partition(self) -> None:
         """Out of the network, its published port included: nobody reaches it, and it reaches nobody."""
-        with _unless(_GONE, 403):
-            self.place.network.disconnect(self._container.get_container_id())
+        if not self._apart:
+            with _unless():
+                self.place.network.disconnect(self._container.get_container_id())
+            self._apart = True
 
     def rejoin(self) -> None:
         """Back, at the same address and port."""
-        with _unless(403):  # it is there already
-            self.place.network.connect(self._container.get_container_id(), self.place.address)
+        if self._apart:
+            with _unless():
+                self.place.network.connect(self._container.get_container_id(), self.place.address)
+            self._apart = False
 
     def log(self) -> str:
         """What it said before it knew its log, and the log."""
