@@ -61,6 +61,9 @@ def harness() -> None:
     """Prove that a replica holds exactly what its primary acknowledged, in order, while faults disturb the link."""
 
 
+AGAIN_AFTER_S = 0.01
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP, cleaned up after like Ctrl-C."""
 
@@ -122,7 +125,11 @@ def unexpected(error: Exception) -> str:
 
 
 def _stop_cleanly_on_signals() -> None:
-    """The first signal stops the run, and everything is cleaned up; a second one must not break the cleaning off."""
+    """The first signal stops the run, and everything is cleaned up; a second one must not break the cleaning off.
+
+    Where the first one falls into a finalizer or a callback of the garbage collector, the interpreter ignores what is
+    raised: then it is raised again a moment later.
+    """
     import signal
 
     asked = 0
@@ -138,6 +145,16 @@ def _stop_cleanly_on_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
+    def ignored(what: sys.UnraisableHookArgs) -> None:
+        nonlocal asked
+        if isinstance(what.exc_value, KeyboardInterrupt) and asked > 0:
+            asked = 0
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_S)
+        else:
+            sys.__unraisablehook__(what)
+
+    signal.signal(signal.SIGALRM, stop)
+    sys.unraisablehook = ignored
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
             signal.signal(getattr(signal, name), stop)

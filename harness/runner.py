@@ -170,8 +170,8 @@ def passwords(loaded: LoadedScenario) -> tuple[str, ...]:
 def judge_again(run_dir: Path, *, strict_capabilities: bool = False) -> Result:
     """Judge the evidence that a run left; starts and asks no server."""
     directory = RunDirectory.open(run_dir)
-    loaded = replace(load(directory.scenario, throwaway_passwords=True), name=directory.name)
     evidence, facts = directory.load_evidence(), directory.load_facts()
+    loaded = replace(load(directory.scenario, throwaway_passwords=True), name=directory.name)
     expect = loaded.scenario.expect if facts.part == "written" else loaded.scenario.expect.of_draws()
     verdict = judge(evidence, expect, strict_capabilities=strict_capabilities)
     return Result(loaded, facts.part, verdict, None, summarize(loaded, evidence, verdict, facts), run_dir)
