@@ -6,7 +6,7 @@ the scenario's faults do to a batch shape: one command at a time over a link of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -53,7 +53,9 @@ def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> Sear
 
     The bounds' lower end is always kept, even where it costs more.
     """
-    return _draw(scenario, scenario.property or Property(), seconds_a_draw)
+    drawn = scenario.property or Property()
+    batches = {shape: _batches(shape, drawn) for shape in drawn.batch.shapes}  # once, and not once a draw
+    return _draw(scenario, drawn, batches, seconds_a_draw)
 
 
 def always(scenario: Scenario) -> tuple[Draw, ...]:
@@ -86,9 +88,11 @@ def _on_key(fault: Fault, workload: Workload, key: str) -> Fault:
 
 
 @st.composite
-def _draw(draw: DrawFn, scenario: Scenario, drawn: Property, seconds: float) -> Draw:
+def _draw(
+    draw: DrawFn, scenario: Scenario, drawn: Property, batches: Mapping[Shape, SearchStrategy[Batch]], seconds: float
+) -> Draw:
     shape = draw(st.sampled_from(drawn.batch.shapes))
-    batch = draw(_batches(shape, drawn))
+    batch = draw(batches[shape])
     most = min(drawn.values.max, max(drawn.values.min, affordable(scenario, batch, seconds)))
     values = draw(st.integers(drawn.values.min, most))
     faults = tuple(draw(_timed(fault)) for fault in scenario.faults) if drawn.fault_timing else scenario.faults
