@@ -182,9 +182,11 @@ class ActiveFault:
         self.healed_s = self._clock()
 
     def _await_meeting(self) -> None:
+        of_client = self.what.link is not None and self.what.link.is_client
         if self.what.severs:
             self._await(self._look_down, SEEN_WITHIN_S)
-            if self.what.link is not None and self.what.link.is_client and (self._sent_since() or self._unsent()):
+        if self.what.severs and of_client:
+            if self._sent_since() or self._unsent():
                 self._await(self._has_broken, SEEN_WITHIN_S)
         elif self._sent_since():
             self._await(lambda: self._measure()[1] > self._before[1], SEEN_WITHIN_S)
