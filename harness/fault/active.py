@@ -180,6 +180,15 @@ class ActiveFault:
         with self._noting_errors("not healed: "):
             self._undo(still_cut)
         self.healed_s = self._clock()
+        if patient and self._closes_when_removed():
+            with self._noting_errors():
+                self._await(self._has_broken, SEEN_WITHIN_S)
+
+    def _closes_when_removed(self) -> bool:
+        """Whether what is to show that it swallowed bytes of our own comes only now: a timeout's end closes."""
+        link, toxic = self.what.link, self.what.toxic
+        swallows = link is not None and link.is_client and toxic is not None and toxic.kind == "timeout"
+        return swallows and self._after[1] == self._before[1] and self._unsent() > 0
 
     def _await_meeting(self) -> None:
         of_client = self.what.link is not None and self.what.link.is_client
@@ -276,4 +285,4 @@ class ActiveFault:
     def _client_missed(self, traffic: int) -> str:
         if self.what.severs:
             return "" if self._broke else "no connection of our own broke"
-        return "" if traffic else "none of our own bytes went over the link"
+        return "" if traffic or self._broke else "none of our own bytes went over the link"

@@ -87,8 +87,8 @@ a second document are refused; anchors and aliases work. A file has at most {sou
 | `link_up` | the link came up again |
 | `written` | all values are written |
 
-A fault that stops the writer itself (on `client->PRIMARY`: cut, timeout, limit_data, a bandwidth of 0, reset_peer after
-0 ms) needs `until` in seconds, since no later share of the values would be reached.
+A fault that stops the writer itself (on `client->PRIMARY`: cut, timeout, limit_data, reset_peer, a bandwidth of 0)
+needs `until` in seconds, since no later share of the values would be reached.
 """
 
 

@@ -136,10 +136,8 @@ def _direction_problems(fault: Fault, link: Link) -> Iterator[tuple[str, str]]:
 
 def stops_the_writer(fault: Fault) -> bool:
     """Whether no value may get through while it lasts, so that no share of the values would ever be reached."""
-    return (
-        fault.toxic in ("cut", "timeout", "limit_data")
-        or (fault.toxic == "bandwidth" and fault.kb_per_s == 0)
-        or (fault.toxic == "reset_peer" and not fault.timeout_ms)
+    return fault.toxic in ("cut", "timeout", "limit_data", "reset_peer") or (
+        fault.toxic == "bandwidth" and fault.kb_per_s == 0
     )
 
 

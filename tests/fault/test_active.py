@@ -215,6 +215,36 @@ class TestClientLinks:
         assert told(one) == (0, 0, "")
 
 
+class TestTimeouts:
+    """They swallow bytes, and close the connection at their end."""
+
+    @staticmethod
+    def swallowing(world: World, unsent: int) -> ActiveFault:
+        (what,) = disturbances([fault("20%", "1s", link="client->a", toxic="timeout", timeout_ms=0)])
+        return ActiveFault(what, world.links[TO_A], world, lambda: 1.0, unsent=lambda: unsent)
+
+    def test_bytes_that_were_on_their_way_are_met_where_the_end_breaks_the_connection(self):
+        world = World("client->a")
+        real = world.links[TO_A].remove
+
+        def remove(name: str) -> None:
+            real(name)
+            world.broken[TO_A] += 1
+
+        world.links[TO_A].remove = remove  # type: ignore[method-assign]
+        one = self.swallowing(world, 5)
+        one.apply()
+        one.heal()
+        assert told(one) == (0, 0, "")
+
+    @pytest.mark.parametrize("unsent", [0, 5])
+    def test_without_a_break_nothing_was_met(self, unsent):
+        one = self.swallowing(World("client->a"), unsent)
+        one.apply()
+        one.heal()
+        assert told(one)[2] == "none of our own bytes went over the link"
+
+
 class TestEvents:
     """A full sync is met by its bytes, and broken off only where it never finishes."""
 
