@@ -27,6 +27,8 @@ class End(asyncio.Protocol):
         self._on_made = on_made
         self._on_lost: Callable[[], None] | None = None
         self._lines: tuple[Line, Line] | None = None
+        self._early: list[bytes] = []  # what came before the lines were there
+        self._early_end = False
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,13 +45,29 @@ class End(asyncio.Protocol):
     def join(self, *, inbound: Line, outbound: Line) -> None:
         self._lines = (inbound, outbound)
 
+    def hand_over_early(self) -> None:
+        """Once the lines have started: what came before goes into them first."""
+        assert self._lines
+        inbound = self._lines[0]
+        while self._early:
+            inbound.feed(self._early.pop(0))
+        if self._early_end:
+            inbound.feed_end()
+
     def data_received(self, data: bytes) -> None:
         if self._lines:
             self._lines[0].feed(data)
+            return
+        # Older asyncio begins to read after `connection_made`, whatever was asked there: keep it, and pause in earnest.
+        self._early.append(data)
+        self.transport.resume_reading()
+        self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         if self._lines:
             self._lines[0].feed_end()
+        else:
+            self._early_end = True
         return True  # keep the socket: what is on its way to this side must still arrive
 
     def pause_writing(self) -> None:
@@ -127,6 +145,8 @@ class Connection:
         self.lines = {"upstream": upstream, "downstream": downstream}
         upstream.start()
         downstream.start()
+        client.hand_over_early()
+        server.hand_over_early()
 
     def _line_ended(self, line: Line) -> None:
         """Close where it led to (after what was written has left); nothing more can come from there."""
