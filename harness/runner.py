@@ -180,7 +180,8 @@ def judge_again(run_dir: Path, *, strict_capabilities: bool = False) -> Result:
 def replay(run_dir: Path, options: Options) -> Result:
     """Run what a run directory describes once more: the same scenario, and of a property the draw that failed.
 
-    A property of which no draw failed is drawn again with the same seed.
+    A property of which no draw failed is drawn again with the same seed. Runtime and engines are those of that run,
+    unless options choose others; endpoints of an external run must be given again, since they hold credentials.
     """
     directory = RunDirectory.open(run_dir)
     facts = directory.load_facts()
@@ -188,7 +189,24 @@ def replay(run_dir: Path, options: Options) -> Result:
     loaded = load(directory.reproduce if failed else directory.scenario, throwaway_passwords=True)
     same = replace(
         options,
+        runtime=facts.runtime if options.runtime == "auto" else options.runtime,
+        engines=options.engines or _engines_again(facts),
         seed=facts.seed if options.seed is None else options.seed,
-        examples=options.examples or (facts.draws.examples if facts.draws else None),
+        examples=options.examples or (_examples_again(facts, loaded) if facts.draws else None),
     )
     return run(replace(loaded, name=directory.name), same, part="written" if failed else facts.part)
+
+
+def _engines_again(facts: RunFacts) -> tuple[str, ...]:
+    """The engine of each node, as --engine has it; those of an external run were not ours to choose."""
+    if facts.runtime == "external":
+        return ()
+    return tuple(f"{node}={engine}" for node, engine in facts.engines.items())
+
+
+def _examples_again(facts: RunFacts, loaded: LoadedScenario) -> int:
+    """How many examples Hypothesis drew, beside those that every run has."""
+    from harness.scenario.strategies import always
+
+    drawn = facts.draws.examples if facts.draws else 0
+    return max(1, drawn - len(always(loaded.scenario)))

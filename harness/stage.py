@@ -71,11 +71,22 @@ def open_stage(loaded: LoadedScenario, options: Options, run_id: str, also: Coll
 
     also: links that lead through a fault proxy although no fault of the scenario names them (not where external).
     """
+    check_options(options, loaded.topology)
     with ExitStack() as stack:
         if options.runtime_name() == "external":
             yield _external_stage(loaded, options, run_id, stack)
         else:
             yield _own_stage(loaded, options, run_id, also, stack)
+
+
+def check_options(options: Options, topology: Topology) -> None:
+    """UsageError for what the options name and this scenario, or this runtime, does not have."""
+    if options.endpoints and options.runtime_name() != "external":
+        raise UsageError("--endpoint is for servers that are running already: give --runtime external as well")
+    for text in options.engines:
+        node = text.partition("=")[0]
+        if "=" in text and node not in topology.nodes:
+            raise UsageError(f"--engine {text}: no node {node!r}; the scenario has {', '.join(topology.nodes)}")
 
 
 def _own_stage(

@@ -515,7 +515,7 @@ def test_doctor_says_what_can_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_a_killed_run_left_is_shown_and_then_removed(tmp_path: Path) -> None:
-    with server("redis-server", tmp_path / "server") as endpoint, redis.Redis("127.0.0.1", endpoint.port) as client:
+    with server("valkey-server", tmp_path / "server") as endpoint, redis.Redis("127.0.0.1", endpoint.port) as client:
         client.rpush("harness:dead:numbers:list", 1, 2, 3)
         client.set("mine", "stays")
         url = f"redis://{endpoint.address}"
