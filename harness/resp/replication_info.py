@@ -54,6 +54,12 @@ def sync_bytes(text: str) -> int:
     return max(0, _number(info_fields(text), "master_sync_read_bytes", 0))
 
 
+def replica_addresses(text: str) -> tuple[tuple[str, int], ...]:
+    """Host and port of the replicas that a primary counts as online, by INFO replication."""
+    found = re.findall(r"^slave\d+:ip=([^,]+),port=(\d+),state=online", text, re.MULTILINE)
+    return tuple((host, int(port)) for host, port in found)
+
+
 def replicate_from(send: Send, host: str, port: int) -> None:
     """Make this node a replica; HarnessError where it refuses."""
     _expect_ok(send("REPLICAOF", host, port), f"REPLICAOF {host} {port}")
