@@ -18,7 +18,7 @@ from harness.compare.work import Found, Large, Work, page
 from harness.resp.connection import AccessRefused
 from harness.resp.encode import KEY
 
-SLICE_S = 1.0  # after which nothing is left open, and the state can be stored
+SLICE_S = 0.2  # after which nothing is left open, and the state can be stored
 MOST_LARGE = 100  # large values that wait
 MOST_FOUND = 10_000  # keys that are looked at again; what differs beyond them is counted
 UNREADABLE = "unreadable"
@@ -84,7 +84,7 @@ class FirstLook:
             self._no_database(refusal)
 
     def _slice(self, work: Work, lanes: Lanes, pages: Iterator[tuple[str, list[bytes]]]) -> bool:
-        """A second's worth of pages and their large values, to the end; False when there are no more."""
+        """A moment's pages and their large values, to the end; False when there are no more."""
         at, until, more = self.progress, time.monotonic() + SLICE_S, True
         work.large = at.large
         step = page if at.phase == "a" else self._lacking

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from harness.compare.exchange import Lane
+from harness.compare.exchange import Lane, bytes_until
 from harness.compare.pace import Pace
 from harness.compare.side import Side
 from harness.errors import SetupError
+from harness.resp import encode
 from harness.resp.connection import Connection
+from harness.resp.replies import ReplyParser
 
 SCAN_COUNT = 1_000
 
@@ -23,6 +26,7 @@ class Lanes:
         self.a, self.b, self.db = a, b, db
         self._deciding = deciding
         self._stack = ExitStack()
+        self._mark = secrets.token_hex(8).encode()
         self._opened: dict[tuple[str, int], Connection] = {}
 
     def __enter__(self) -> Self:
@@ -54,18 +58,18 @@ class Lanes:
 
         def ask(at: str) -> None:
             pace.take(1, SCAN_COUNT)
-            connection.send(connection.pack("SCAN", at, *match, "COUNT", SCAN_COUNT))
+            asked = connection.pack("SCAN", at, *match, "COUNT", SCAN_COUNT)
+            connection.send(asked + connection.pack("PING", self._mark))
 
         ask(cursor)
         while True:
-            reply = connection.take_reply()
-            if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[0], bytes):
-                raise SetupError(f"{side.name}, {connection.endpoint}: SCAN was answered with {str(reply)[:200]}")
-            after = reply[0].decode()
+            page = scanned(bytes_until(connection, encode.bulk(self._mark)))
+            if isinstance(page, str):
+                raise SetupError(f"{side.name}, {connection.endpoint}: SCAN was answered with {page}")
+            after, keys = page
             if after != "0":
                 ask(after)
-            names = reply[1] if isinstance(reply[1], list) else []
-            yield after, list(dict.fromkeys(name for name in names if isinstance(name, bytes)))
+            yield after, list(dict.fromkeys(keys))
             if after == "0":
                 return
 
@@ -77,3 +81,19 @@ class Lanes:
             connection = side.connect(shard, self.db, deciding=self._deciding)
             self._opened[side.name, shard] = self._stack.enter_context(connection)
         return self._opened[side.name, shard]
+
+
+def scanned(raw: bytes) -> tuple[str, list[bytes]] | str:
+    """The cursor and the keys of a reply to SCAN; what it was instead, if it was something else.
+
+    Where no key holds a line end, splitting finds them all; that it was so shows in the number of pieces.
+    """
+    pieces = raw.split(b"\r\n")
+    if len(pieces) >= 5 and pieces[0] == b"*2" and pieces[3] == b"*%d" % ((len(pieces) - 5) // 2) and len(pieces) % 2:
+        return pieces[2].decode("ascii", "replace"), pieces[5::2]
+    parser = ReplyParser()
+    parser.feed(raw)
+    reply = parser.next()
+    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes) and isinstance(reply[1], list):
+        return reply[0].decode("ascii", "replace"), [key for key in reply[1] if isinstance(key, bytes)]
+    return str(reply)[:200]

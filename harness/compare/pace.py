@@ -14,6 +14,7 @@ _LEAST = 1 / 32  # of the rate, however slow the endpoint gets
 _SLACK_S = 0.005  # what a PING may always take
 _TIMES = 4.0  # what it may take compared with the beginning
 _SLICE_S = 0.1
+_SHORTEST_S = 0.0005
 _BURST_S = 0.1  # how much of a second's commands may go at once
 _ELEMENTS = 1_000  # so many elements asked for weigh as much as a command
 
@@ -25,9 +26,13 @@ class Pace:
     """
 
     def __init__(
-        self, most_per_s: int, pings: Sequence[Callable[[], float]] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        most_per_s: int,
+        pings: Sequence[Callable[[], float]] = (),
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._most, self._pings, self._clock = most_per_s, pings, clock
+        self._most, self._pings, self._clock, self._sleep = most_per_s, pings, clock, sleep
         self._share = 1.0
         self._tokens = most_per_s * _BURST_S
         self._filled_at = self._sampled_at = clock()
@@ -43,7 +48,7 @@ class Pace:
         self._tokens -= commands + elements / _ELEMENTS
         self._sample()
         while (lacking := -self._filled()) > 0:
-            time.sleep(min(lacking / (self._most * self._share), _SLICE_S))
+            self._sleep(max(_SHORTEST_S, min(lacking / (self._most * self._share), _SLICE_S)))
             self._sample()
 
     def _filled(self) -> float:

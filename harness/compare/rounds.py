@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from harness.compare.detail import merged
 from harness.compare.first_look import UNREADABLE, MakeWork
 from harness.compare.lanes import Lanes
 from harness.compare.large import large
@@ -31,6 +32,16 @@ class Candidate:
     final: bool = False  # no further look can change it
 
 
+def _candidates(found: Sequence[Found]) -> list[Candidate]:
+    """One for each key, whatever was found of it, and however often a scan brought it."""
+    of_key: dict[tuple[int, bytes], Found] = {}
+    for each in found:
+        at = (each.subject.db, each.subject.key)
+        before = of_key.get(at)
+        of_key[at] = replace(each, findings=merged([*before.findings, *each.findings])) if before else each
+    return [Candidate(each, each.findings) for each in of_key.values()]
+
+
 @dataclass
 class Rounds:
     """Looks at primaries, one key at a time."""
@@ -43,7 +54,7 @@ class Rounds:
 
     def run(self, found: Sequence[Found]) -> list[Candidate]:
         """Those that did not turn out to be equal."""
-        open_ones = [Candidate(each, each.findings) for each in found]
+        open_ones = _candidates(found)
         if self.options.rounds <= 1:
             for candidate in open_ones:
                 candidate.stands = candidate.last
@@ -58,7 +69,7 @@ class Rounds:
 
     def still_differ(self, found: Sequence[Found]) -> list[Found]:
         """One look at once, at keys that may have expired when their round comes."""
-        candidates = [Candidate(each, each.findings) for each in found]
+        candidates = _candidates(found)
         self._look(candidates)
         return [candidate.first for candidate in candidates if not candidate.settled]
 
@@ -109,3 +120,4 @@ class Rounds:
             before = {finding.signature for finding in candidate.last}
             candidate.stands = [finding for finding in now if finding.signature in before]
             candidate.last = now
+            candidate.stands = merged(candidate.stands)
