@@ -54,7 +54,8 @@ def test_killed_in_the_middle(pair: Pair, tmp_path: Path) -> None:
     assert not state.exists(), "what is done needs no state"
 
     before = commands_at(pair)
-    with subprocess.Popen(compare_command(pair, state), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = compare_command(pair, state)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 30
         while commands_at(pair) - before < undisturbed // 2:
             assert time.monotonic() < deadline
@@ -76,7 +77,7 @@ def lines(text: str) -> list[dict[str, object]]:
 def test_a_state_of_another_question_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text(json.dumps({"version": 1, "about": {"keys": "a*"}}))
-    with pytest.raises(UsageError, match=r"state.json: it belongs to a comparison with another keys \('a\*', now None\)"):
+    with pytest.raises(UsageError, match=r"it belongs to a comparison with another keys \('a\*', now None\)"):
         resume(file, {"keys": None})
     file.write_text(json.dumps({"version": 9, "about": {}}))
     with pytest.raises(UsageError, match="its version is 9, 1 was expected"):
