@@ -50,7 +50,7 @@ def refuse_one_server(a: Side, b: Side) -> None:
     """UsageError where both are the same server: whatever it holds, that would be equal."""
     shards = {shard.primary.address for shard in a.shards} & {shard.primary.address for shard in b.shards}
     if (a.run_id and a.run_id == b.run_id) or shards:
-        raise UsageError(f"A ({a.endpoint}) and B ({b.endpoint}) are one and the same server; give two")
+        raise UsageError(f"{a.name} ({a.endpoint}) and {b.name} ({b.endpoint}) are one and the same server; give two")
 
 
 def _nothing() -> None:
@@ -80,6 +80,7 @@ def _looked(
             problem,
             many_members=not {"SMISMEMBER"} & (a.refused | b.refused),
             digest=digest,
+            weighs="MEMORY USAGE" not in a.refused,
         )
 
     def make_counted(db: int, report: Callable[[Found], None], problem: Callable[[Subject, str], None]) -> Work:

@@ -21,7 +21,6 @@ from harness.resp import encode
 from harness.resp.connection import Connection
 from harness.resp.replies import Reply
 
-IN_FLIGHT = 4  # tasks
 _TOKEN = 8  # bytes of chance in the marks that end each answer
 
 
@@ -85,8 +84,8 @@ class _Waiting:
 class Exchange:
     """Runs tasks; not for two threads at once."""
 
-    def __init__(self, pace: Pace, in_flight: int = IN_FLIGHT) -> None:
-        self._pace, self._in_flight = pace, in_flight
+    def __init__(self, pace: Pace) -> None:
+        self._pace, self._in_flight = pace, pace.in_flight
         self._nonce = secrets.token_hex(_TOKEN).encode()
         self._number = 0
         self._queue: deque[_Waiting] = deque()

@@ -16,8 +16,6 @@ from harness.resp import encode
 from harness.resp.connection import Connection
 from harness.resp.replies import ReplyParser
 
-SCAN_COUNT = 1_000
-
 
 class Lanes:
     """One connection to each shard of each side, for one database. deciding: primaries only."""
@@ -57,8 +55,8 @@ class Lanes:
         match = ("MATCH", pattern) if pattern is not None else ()
 
         def ask(at: str) -> None:
-            pace.take(1, SCAN_COUNT)
-            asked = connection.pack("SCAN", at, *match, "COUNT", SCAN_COUNT)
+            pace.take(1, pace.page)
+            asked = connection.pack("SCAN", at, *match, "COUNT", pace.page)
             connection.send(asked + connection.pack("PING", self._mark))
 
         ask(cursor)

@@ -27,7 +27,7 @@ from harness.endpoint import digest_script
 from harness.resp.encode import KEY
 from harness.resp.replies import ErrorReply, Reply
 
-FIRST_PIECE = 32  # elements
+FIRST_PIECE = 8  # elements
 _MOST = 20_000  # elements in a piece
 _GROWTH = 8
 _SCAN = 500  # members a page of HSCAN, SSCAN, ZSCAN
@@ -73,16 +73,17 @@ def _list_break(work: Work, lane: Lane, item: Large, first: int, last: int) -> G
     """The first difference in [first, last], and of what kind it is by what comes after it."""
     first, last = yield from _narrowed(work, lane, item, "LRANGE", first, last)
     at = None
-    for start in range(first, last + 1, LOOK_AHEAD):
-        a, b = yield from _both(lane, item, ("LRANGE", KEY, start, min(start + LOOK_AHEAD - 1, last)), elements)
+    ahead = max(2, min(LOOK_AHEAD, 4 * WINDOW_BYTES // max(1, item.weight)))
+    for start in range(first, last + 1, ahead):
+        a, b = yield from _both(lane, item, ("LRANGE", KEY, start, min(start + ahead - 1, last)), elements)
         if found := list_difference(a, b, start, ends=True):
             at = found[0].at
             break
     if not isinstance(at, int):
         return []
     length_a, length_b = yield from _lengths(lane, item, "LLEN")
-    a, b = yield from _both(lane, item, ("LRANGE", KEY, at, at + LOOK_AHEAD - 1), elements)
-    found = list_difference(a, b, at, ends=max(length_a, length_b) <= at + LOOK_AHEAD)
+    a, b = yield from _both(lane, item, ("LRANGE", KEY, at, at + ahead - 1), elements)
+    found = list_difference(a, b, at, ends=max(length_a, length_b) <= at + ahead)
     return [_with_tail(each, length_a, length_b) for each in found]
 
 
@@ -240,10 +241,11 @@ def _absent(
 
 def _stream(work: Work, lane: Lane, item: Large) -> Steps:
     start, found = b"-", list[Finding]()
+    count = max(1, min(_ENTRIES, WINDOW_BYTES // max(1, item.weight)))
     while True:
-        words = ("XRANGE", KEY, start, "+", "COUNT", _ENTRIES)
+        words = ("XRANGE", KEY, start, "+", "COUNT", count)
         a, b = yield from _both(lane, item, words, entries)
-        full = [max(each, key=stream_id) for each in (a, b) if len(each) == _ENTRIES]
+        full = [max(each, key=stream_id) for each in (a, b) if len(each) == count]
         end = min(full, key=stream_id) if full else None
         if end is not None:
             a, b = ({each: side[each] for each in side if stream_id(each) <= stream_id(end)} for side in (a, b))
@@ -274,8 +276,9 @@ def _members_both_ways(
 
 def _pages(lane: Lane, item: Large, command: str, on_a: bool, each: Callable[[Sequence[bytes]], Steps]) -> Steps:
     cursor: bytes = b"0"
+    count = max(1, min(_SCAN, WINDOW_BYTES // max(1, item.weight)))
     while True:
-        reply = yield from _one(lane, item, (command, item.subject.key, cursor, "COUNT", _SCAN), on_a=on_a)
+        reply = yield from _one(lane, item, (command, item.subject.key, cursor, "COUNT", count), on_a=on_a)
         if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[0], bytes):
             raise UnreadableError(f"{command} was answered with {str(reply)[:100]}")
         flat = elements(reply[1])

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 SAMPLE_EVERY_S = 0.25
+LARGEST_PAGE = 1_000
 _LEAST = 1 / 32  # of the rate, however slow the endpoint gets
 _SLACK_S = 0.005  # what a PING may always take
 _TIMES = 4.0  # what it may take compared with the beginning
@@ -39,6 +40,16 @@ class Pace:
         self._usual = [ping() for ping in pings] if most_per_s else []
         self.commands = 0
         self.slowed = 0  # how often the rate was lowered
+
+    @property
+    def page(self) -> int:
+        """Keys in a page of a scan: few where the rate is low, so that what is begun is soon done."""
+        return max(100, min(LARGEST_PAGE, self._most // 100)) if self._most else LARGEST_PAGE
+
+    @property
+    def in_flight(self) -> int:
+        """Tasks that go on at the same time; a low rate needs no more than two."""
+        return 2 if self._most else 4
 
     def take(self, commands: int, elements: int = 0) -> None:
         """Wait until so many commands may be sent, which ask for so many elements."""

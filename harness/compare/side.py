@@ -36,6 +36,7 @@ _PROBES: dict[str, tuple[str | int, ...]] = {
     "HSCAN": (_PROBE_KEY, 0),
     "LLEN": (_PROBE_KEY,),
     "LRANGE": (_PROBE_KEY, 0, 0),
+    "MEMORY USAGE": (_PROBE_KEY, "SAMPLES", 1),
     "PTTL": (_PROBE_KEY,),
     "SCARD": (_PROBE_KEY,),
     "SISMEMBER": (_PROBE_KEY, "m"),

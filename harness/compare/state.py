@@ -99,7 +99,7 @@ def _read_subject(stored: list[Any]) -> Subject:
 
 
 def _large(item: Large) -> list[Any]:
-    return [_subject(item.subject), item.length_a, item.length_b, item.position, item.ttl_ms]
+    return [_subject(item.subject), item.length_a, item.length_b, item.position, item.ttl_ms, item.weight]
 
 
 def _read_large(stored: list[Any]) -> Large:

@@ -18,6 +18,7 @@ from harness.resp.encode import KEY, Placeholder
 from harness.resp.replies import ErrorReply, Reply, Status
 
 SMALL = 128  # elements up to which a value is read whole
+SHORT = 16
 SMALL_STRING = 4096  # bytes
 
 Words = tuple[bytes | str | int | float | Placeholder, ...]
@@ -29,8 +30,9 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class ValueType:
-    """length, whole: commands for the number of elements and for a small value. size: up to which it is small.
-    difference: of two replies to `whole`. needs: every command that comparing this type may take.
+    """length, whole: commands for the number of elements and for a small value. size: up to which it is small; short:
+    up to which nobody asks how heavy its elements are. difference: of two replies to `whole`. needs: every command that
+    comparing this type may take.
     """
 
     length: Words
@@ -38,6 +40,7 @@ class ValueType:
     difference: Callable[[Reply, Reply], list[Finding]]
     needs: tuple[str, ...]
     size: int = SMALL
+    short: int = SHORT
 
 
 def elements(reply: Reply) -> list[bytes]:
@@ -101,7 +104,12 @@ def _streams(a: Reply, b: Reply) -> list[Finding]:
 
 TYPES: dict[str, ValueType] = {
     "string": ValueType(
-        ("STRLEN", KEY), ("GETRANGE", KEY, 0, SMALL_STRING - 1), _strings, ("STRLEN", "GETRANGE"), SMALL_STRING
+        ("STRLEN", KEY),
+        ("GETRANGE", KEY, 0, SMALL_STRING - 1),
+        _strings,
+        ("STRLEN", "GETRANGE"),
+        SMALL_STRING,
+        SMALL_STRING,
     ),
     "list": ValueType(("LLEN", KEY), ("LRANGE", KEY, 0, SMALL - 1), _lists, ("LLEN", "LRANGE")),
     "hash": ValueType(("HLEN", KEY), ("HGETALL", KEY), _hashes, ("HLEN", "HGETALL", "HSCAN", "HMGET")),

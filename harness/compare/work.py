@@ -6,7 +6,7 @@ once more and compared by their type's own rule; what is too large for that goes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.compare.detail import mapping_difference, merged
@@ -26,13 +26,14 @@ _FOREVER = -1
 
 @dataclass
 class Large:
-    """A value that is compared piece by piece. position: where to go on."""
+    """A value that is compared piece by piece. position: where to go on; weight: bytes of an element, 0 unknown."""
 
     subject: Subject
     length_a: int
     length_b: int
     position: int = 0
     ttl_ms: int | None = None  # the longest that it had left at the first look, None for ever
+    weight: int = 0
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Work:
     problem: Callable[[Subject, str], None]
     many_members: bool = False  # whether both sides know SMISMEMBER
     digest: str = ""  # the command that runs our digest scripts on both sides, "" to read the values themselves
+    weighs: bool = False  # whether A knows MEMORY USAGE
     strict: bool = False  # settling: everything is asked of both sides at once
     gone: int = 0  # keys that neither side had when they were looked at
     large: list[Large] = field(default_factory=list)
@@ -192,16 +194,37 @@ def _values(work: Work, lane: Lane, kind: str, ttls: dict[bytes, int | None]) ->
         len(keys),
     )
     small: list[tuple[bytes, int]] = []
+    long: list[Large] = []
     lengths_a, lengths_b = _lengths(answer.lines_a), _lengths(answer.lines_b)
     for key, length_a, length_b in zip(keys, lengths_a, lengths_b, strict=True):
         longer = max(length_a, length_b)
-        if longer <= value_type.size:
+        if longer <= value_type.short:
             small.append((key, max(1, longer)))
         else:
-            work.large.append(Large(Subject(work.db, key, kind), length_a, length_b, 0, ttls[key]))
+            long.append(Large(Subject(work.db, key, kind), length_a, length_b, 0, ttls[key]))
+    if long:
+        small += yield from _light(work, lane, long, value_type.size)
     weight = 64 if kind == "string" else 1  # a string's length is in bytes
     for window, size in _windows(work, small, weight):
         yield from _window(work, lane, kind, {key: ttls[key] for key in window}, size)
+
+
+def _light(work: Work, lane: Lane, long: Sequence[Large], most: int) -> Generator[Ask, Answer, list[tuple[bytes, int]]]:
+    """Those that can be read whole after all: not too many elements, and not too heavy ones. The others are large."""
+    sizes = [0] * len(long)
+    if work.weighs:
+        payload = lane.a.pack_each([item.subject.key for item in long], ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
+        answer = yield Ask(Mode.LINES, payload, b"", len(long))
+        sizes = _lengths(answer.lines_a)
+    light: list[tuple[bytes, int]] = []
+    for item, size in zip(long, sizes, strict=True):
+        longer = max(item.length_a, item.length_b)
+        item.weight = size // max(1, item.length_a)
+        if longer <= most and size <= WINDOW_BYTES:
+            light.append((item.subject.key, longer))
+        else:
+            work.large.append(item)
+    return light
 
 
 def _lengths(lines: bytes) -> list[int]:

@@ -53,6 +53,11 @@ class Scope:
         return ALLOWED
 
     @property
+    def containers(self) -> frozenset[str]:
+        """The commands of that list whose second word says what they do."""
+        return _CONTAINERS
+
+    @property
     def prefix(self) -> bytes:
         return f"{ROOT}{self.run_id}:".encode() if self.run_id else ROOT.encode()
 
@@ -99,7 +104,7 @@ def as_bytes(arguments: Sequence[Argument]) -> list[bytes]:
 
 def check(arguments: Sequence[Argument], scope: Scope, db: int = 0) -> None:
     """Return if this command may be sent on a connection of database db; HarnessError otherwise."""
-    name, rest = _named(as_bytes(arguments))
+    name, rest = _named(as_bytes(arguments), scope.containers)
     rules = scope.rules
     objection = rules[name](rest, scope, db) if name in rules else _NOT_LISTED
     if objection:
@@ -148,14 +153,12 @@ def _payload_pattern(key: bytes) -> re.Pattern[bytes]:
 Rule = Callable[[Arguments, Scope, int], str | None]  # what is wrong with the arguments, None if nothing is
 
 _NOT_LISTED = "it is not on the list of allowed commands"
-_CONTAINERS = frozenset(
-    {"ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "FUNCTION", "MEMORY", "MODULE", "OBJECT", "SCRIPT", "XINFO"}
-)  # commands whose second word says what they do
+_CONTAINERS = frozenset({"CLIENT", "OBJECT"})  # commands whose second word says what they do
 
 
-def _named(arguments: list[bytes]) -> tuple[str, list[bytes]]:
+def _named(arguments: list[bytes], containers: frozenset[str]) -> tuple[str, list[bytes]]:
     """The command's name in capitals, with its subcommand if it has one, and the arguments after that."""
-    words = 2 if arguments[0].upper().decode(errors="replace") in _CONTAINERS else 1
+    words = 2 if arguments[0].upper().decode(errors="replace") in containers else 1
     return b" ".join(arguments[:words]).upper().decode(errors="replace"), arguments[words:]
 
 

@@ -27,6 +27,10 @@ class ReadOnly(Scope):
     def rules(self) -> dict[str, Rule]:
         return READS
 
+    @property
+    def containers(self) -> frozenset[str]:
+        return _CONTAINERS
+
 
 def _takes(least: int, most: int = 1 << 20) -> Rule:
     def rule(arguments: Arguments, scope: Scope, db: int) -> str | None:
@@ -97,15 +101,21 @@ def _only(given: Arguments, known: tuple[bytes, ...]) -> str | None:
 _KEY = _takes(1, 1)
 
 READS: dict[str, Rule] = {
+    "ACL USERS": _takes(0, 0),
+    "ACL WHOAMI": _takes(0, 0),
     "AUTH": _takes(1, 2),
     "CLIENT NO-TOUCH": _setting,
     "CLIENT SETNAME": _name,
     "CLUSTER SLOTS": _takes(0, 0),
+    "COMMAND": _takes(0, 0),
+    "COMMAND LIST": _takes(0, 0),
+    "CONFIG GET": _KEY,
     "DBSIZE": _takes(0, 0),
     "DUMP": _KEY,
     "EVAL": _own_script,
     "EVAL_RO": _own_script,
     "EXISTS": _takes(1),
+    "FUNCTION LIST": _takes(0, 0),
     "GETRANGE": _window(most=MOST_BYTES),
     "HGETALL": _KEY,
     "HLEN": _KEY,
@@ -115,6 +125,8 @@ READS: dict[str, Rule] = {
     "INFO": _takes(0, 1),
     "LLEN": _KEY,
     "LRANGE": _window(),
+    "MEMORY USAGE": _takes(3, 3),
+    "MODULE LIST": _takes(0, 0),
     "PING": _takes(0, 1),
     "PTTL": _KEY,
     "READONLY": _takes(0, 0),
@@ -137,3 +149,4 @@ READS: dict[str, Rule] = {
     "ZSCAN": _scan(1, b"COUNT"),
     "ZSCORE": _takes(2, 2),
 }
+_CONTAINERS = frozenset(name.partition(" ")[0] for name in READS if " " in name)
