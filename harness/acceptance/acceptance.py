@@ -30,6 +30,7 @@ class AcceptOptions:
     """drift_s: seconds until the second comparison, 0 for none. measure_s: how long the source's writes are counted."""
 
     canary: bool = False
+    canary_deadline_s: float = 10.0
     product: Product | None = None
     drift_s: float = 120.0
     measure_s: float = 2.0
@@ -115,7 +116,7 @@ def _canary(
     if not options.canary:
         return [Check("canary", Grade.NOT_POSSIBLE, "nothing may be written without --canary")]
     say("canary")
-    result = canary(source, target)
+    result = canary(source, target, options.canary_deadline_s)
     figures.update(result.figures)
     return list(result.checks)
 

@@ -20,6 +20,7 @@ _OF_OPERATORS = frozenset(REPLICATION_COMMANDS) | {
     *("flushall", "flushdb", "function", "hello", "info", "keys", "lastsave", "latency", "memory", "module", "monitor"),
     *("object", "ping", "quit", "reset", "role", "save", "script", "select", "shutdown", "slowlog", "wait", "waitaof"),
 }
+_OWN = frozenset({"hpttl"})  # we ask for it ourselves; clients that use it use those that set such TTLs, too
 # Those that cluster-aware clients can't split by slot.
 _MANY_KEYS = frozenset(
     (
@@ -140,6 +141,7 @@ def commands(case: Case) -> Check:
         return _not_possible("commands", "the target doesn't list its commands", "name its product with --profile")
     barred = case.product.refused if case.product else frozenset()
     lacking = {name for name in used if (known is not None and name not in known) or name in barred}
+    lacking -= _OWN
     lacking = {name for name in lacking if "|" not in name or name.partition("|")[0] not in _OF_OPERATORS}
     if hard := sorted(lacking - _OF_OPERATORS):
         return _fail(

@@ -23,7 +23,7 @@ def cluster(engine: str, folder: Path, shards: int) -> Iterator[list[Endpoint]]:
     """The primaries of a cluster whose slots are all served."""
     with ExitStack() as stack:
         nodes = [
-            stack.enter_context(running(engine, folder / str(number), *_DIRECTIVES, port=_free_port()))
+            stack.enter_context(running(engine, folder / str(number), *_DIRECTIVES, port=free_port()))
             for number in range(shards)
         ]
         _join(nodes)
@@ -33,7 +33,7 @@ def cluster(engine: str, folder: Path, shards: int) -> Iterator[list[Endpoint]]:
 _DIRECTIVES = ("cluster-enabled yes", "cluster-node-timeout 15000")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     while True:
         port = random.randint(20_000, 30_000)
         try:
