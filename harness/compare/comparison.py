@@ -31,7 +31,7 @@ def compare(a: Endpoint, b: Endpoint, options: Options, *, state: Path | None = 
     if options.replicas:
         sides[0].prefer_replicas(frozenset({sides[1].run_id}))
         sides[1].prefer_replicas(frozenset({sides[0].run_id}))
-    about = _about(sides, options)
+    about = _about(sides, options) if state else {}
     progress = resume(state, about) if state else Progress(about)
     with ExitStack() as stack:
         pings = [pinger(stack.enter_context(side.connect(0, 0))) for side in sides if options.most_commands_per_s]
@@ -59,7 +59,8 @@ def _nothing() -> None:
 
 def _about(sides: tuple[Side, Side], options: Options) -> dict[str, object]:
     """A stored cursor is good for the same servers and the same question only."""
-    return {**{f"endpoint {side.name}": f"{side.endpoint} {side.run_id}" for side in sides}, **options.defining}
+    servers = {f"servers of {side.name}": [list(each) for each in side.readers()] for side in sides}
+    return {**servers, **options.defining}
 
 
 def _looked(

@@ -9,6 +9,7 @@ of values. Only a task that then asks for `REPLIES` has them parsed.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections import deque
@@ -139,19 +140,23 @@ class Exchange:
 
 
 def same_until(a: Connection, b: Connection, mark: bytes) -> tuple[bool, int]:
-    """Whether both send the same bytes up to this mark, and A's number of bytes. Takes everything with the mark."""
+    """Whether both send the same bytes up to this mark, and A's number of bytes. Takes everything with the mark.
+
+    What may hold an error reply does not count as the same: two sides that refuse the same command agree on nothing.
+    """
     size, least_a, least_b = 0, len(mark), len(mark)
     while True:
         part_a, part_b = a.peek(least_a), b.peek(least_b)
         end_a, end_b = part_a.find(mark), part_b.find(mark)
         if end_a >= 0 and end_b >= 0:
-            same = end_a == end_b and part_a[:end_a] == part_b[:end_b]
+            same = end_a == end_b and part_a[:end_a] == part_b[:end_b] and not _may_be_error(part_a, size == 0)
             a.skip(end_a + len(mark))
             b.skip(end_b + len(mark))
             return same, size + end_a
         both = min(len(part_a) if end_a < 0 else end_a + len(mark), len(part_b) if end_b < 0 else end_b + len(mark))
         safe = both - len(mark) + 1  # a mark may have begun in what is left
-        if (safe > 0 and part_a[:safe] != part_b[:safe]) or _past(end_a, part_b, mark) or _past(end_b, part_a, mark):
+        differ = safe > 0 and (part_a[:safe] != part_b[:safe] or _may_be_error(part_a, size == 0))
+        if differ or _past(end_a, part_b, mark) or _past(end_b, part_a, mark):
             size += len(bytes_until(a, mark, keep=False))
             bytes_until(b, mark, keep=False)
             return False, size
@@ -165,6 +170,16 @@ def same_until(a: Connection, b: Connection, mark: bytes) -> tuple[bool, int]:
             least_a = max(len(mark), left_a + 1)
         if left_b <= left_a:
             least_b = max(len(mark), left_b + 1)
+
+
+_ERROR = re.compile(rb"\n-[A-Z]")
+
+
+def _may_be_error(part: bytearray, first: bool) -> bool:
+    """Whether an error reply may begin here: a value that looks like one is only looked at more closely."""
+    if first and part[:1] == b"-":
+        return True
+    return b"\n-" in part and _ERROR.search(part) is not None
 
 
 def _past(end: int, other: bytearray, mark: bytes) -> bool:

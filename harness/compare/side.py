@@ -89,6 +89,14 @@ class Side:
             if reading is not None:
                 self.shards[number] = replace(self.shards[number], reading=reading)
 
+    def readers(self) -> list[tuple[str, str]]:
+        """Address and run id of every server that is scanned: a cursor of one means nothing to another."""
+        found = []
+        for number, shard in enumerate(self.shards):
+            with self.connect(number, 0) as connection:
+                found.append((shard.reading.address, _identity(connection)[0]))
+        return found
+
     def shard_of(self, key: bytes) -> int:
         return self._owners[slot(key)] if self.cluster else 0
 

@@ -14,7 +14,7 @@ from harness.compare.exchange import Answer, Ask, Lane, Mode, Steps
 from harness.compare.model import Finding, Options, Subject, Totals
 from harness.compare.values import TYPES, UnreadableError, elements
 from harness.resp.encode import KEY
-from harness.resp.replies import Reply
+from harness.resp.replies import ErrorReply, Reply
 
 WINDOW_BYTES = 1 << 18
 _MOST_ELEMENTS = 4_000  # in one window of small values
@@ -279,6 +279,8 @@ def field_ttls(work: Work, lane: Lane, subject: Subject, fields: Sequence[bytes]
     words: tuple[str | bytes | int, ...] = ("HPTTL", subject.key, "FIELDS", len(fields), *fields)
     asked = [side.pack(*words) if knows else b"" for side, knows in zip((lane.a, lane.b), work.field_ttls, strict=True)]
     answer = yield Ask(Mode.REPLIES, asked[0], asked[1], 1, len(fields), "about")
+    if _refused(work, subject, (answer.a or [])[:1] + (answer.b or [])[:1]):
+        return
     slack_ms = (answer.took_s + work.options.tolerance_s) * 1000
     found: list[Finding] = []
     for name, a, b in zip(fields, _numbers(answer.a, fields), _numbers(answer.b, fields), strict=True):
@@ -301,6 +303,8 @@ def groups(work: Work, lane: Lane, keys: Sequence[bytes], ttls: dict[bytes, int 
     a, b = answer.a or [], answer.b or []
     for number, key in enumerate(keys):
         subject = Subject(work.db, key, "stream")
+        if _refused(work, subject, a[2 * number : 2 * number + 2] + b[2 * number : 2 * number + 2]):
+            continue
         last_a, last_b = _last_id(a[2 * number]), _last_id(b[2 * number])
         if last_a != last_b:
             work.found(subject, [Finding("stream_id", None, last_a, last_b)], ttls[key])
@@ -308,6 +312,14 @@ def groups(work: Work, lane: Lane, keys: Sequence[bytes], ttls: dict[bytes, int 
         work.found(subject, mapping_difference(groups_a, groups_b, ("group", "group", "group")), ttls[key])
         for group in sorted(groups_a.keys() & groups_b.keys()):
             yield from _pending(work, lane, subject, group, ttls[key])
+
+
+def _refused(work: Work, subject: Subject, replies: Sequence[Reply]) -> bool:
+    """Whether one of these is an error, which then is a problem; a key that went away meanwhile is none."""
+    errors = [reply.text for reply in replies if isinstance(reply, ErrorReply) and "no such key" not in reply.text]
+    if errors:
+        work.problem(subject, errors[0])
+    return bool(errors)
 
 
 def _named(reply: Reply) -> dict[bytes, Reply]:
@@ -339,6 +351,8 @@ def _pending(work: Work, lane: Lane, subject: Subject, group: bytes, ttl_ms: int
     while True:
         words = ("XPENDING", subject.key, group, start, "+", _PENDING_AT_ONCE)
         answer = yield Ask(Mode.REPLIES, lane.a.pack(*words), lane.b.pack(*words), 1, _PENDING_AT_ONCE, "about")
+        if _refused(work, subject, (answer.a or [])[:1] + (answer.b or [])[:1]):
+            return
         reply_a, reply_b = _entries_pending(answer.a), _entries_pending(answer.b)
         full_a, full_b = len(reply_a) == _PENDING_AT_ONCE, len(reply_b) == _PENDING_AT_ONCE
         ends = [max(reply, key=stream_id) for reply, full in ((reply_a, full_a), (reply_b, full_b)) if full]

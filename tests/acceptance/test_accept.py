@@ -152,7 +152,7 @@ def test_what_can_not_be_reached_is_a_fail_with_its_reason(source: Endpoint, tmp
 
 
 def test_one_server_given_twice_is_refused(source: Endpoint) -> None:
-    with pytest.raises(UsageError, match="source .* and target .* are one and the same server"):
+    with pytest.raises(UsageError, match=r"source .* and target .* are one and the same server"):
         accept(source, source, QUICK)
 
 

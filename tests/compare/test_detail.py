@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.compare.detail import (
@@ -130,10 +132,8 @@ def test_bytes_compared_as_they_come(a: bytes, b: bytes, step_a: int, step_b: in
     assert (one.left, other.left) == (b"next", b"next")
 
 
-def test_a_state_comes_back_as_it_was(tmp_path: object) -> None:
-    from pathlib import Path
-
-    file = Path(str(tmp_path)) / "state.json"
+def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
     subject = Subject(3, b"\xffkey", "list")
     progress = Progress({"keys": None}, "b", 3, 1, "17", True, False)
     progress.large.append(Large(subject, 10, 20, 5, None))
@@ -141,3 +141,18 @@ def test_a_state_comes_back_as_it_was(tmp_path: object) -> None:
     save(file, progress)
     assert resume(file, {"keys": None}) == progress
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("sent", "same"),
+    [
+        (b"-LOADING wait\r\n", False),
+        (b"*1\r\n$1\r\na\r\n-WRONGTYPE no\r\n*1\r\n$1\r\na\r\n", False),
+        (b"*1\r\n$2\r\n-5\r\n", True),
+        (b"*1\r\n$5\r\nmore-\r\n", True),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 4, 100])
+def test_two_sides_that_refuse_the_same_agree_on_nothing(sent: bytes, same: bool, step: int) -> None:
+    one, other = Bytes(sent + b"[mark]", step), Bytes(sent + b"[mark]", step)
+    assert same_until(one, other, b"[mark]")[0] is same  # type: ignore[arg-type]

@@ -156,5 +156,3 @@ def test_digests_find_the_same_first_index(pair: Pair) -> None:
         client.setrange("large:string", 543_210, "X")
     rows = [row[:3] for row in seen(look(pair, digest=True))]
     assert rows == [("large:list", "element", 23_456), ("large:string", "value", 543_210)]
-
-
