@@ -77,8 +77,8 @@ def measured(words: list[str]) -> tuple[float, float]:
 
 def apart(way: Callable[..., None], *arguments: int) -> tuple[float, float]:
     """In a process of its own: one that was started from a large process would look as large."""
-    code = f"import sys; sys.path.insert(0, {str(FLOOR.parent)!r}); import compare_speed as c; c.{way.__name__}{arguments}"
-    return measured([sys.executable, "-c", code])
+    code = f"import sys; sys.path.insert(0, {str(FLOOR.parent)!r}); import compare_speed as c; "
+    return measured([sys.executable, "-c", f"{code}c.{way.__name__}{arguments}"])
 
 
 def main() -> None:
@@ -108,7 +108,8 @@ def main() -> None:
             ours = best["harness compare"][0]
             rows += [(what, way, seconds, megabytes, seconds / ours) for way, (seconds, megabytes) in best.items()]
             sums = {way: sums[way] + best[way][0] for way in ways}
-        rows += [("both", way, seconds, float("nan"), seconds / sums["harness compare"]) for way, seconds in sums.items()]
+        ours = sums["harness compare"]
+        rows += [("both", way, seconds, float("nan"), seconds / ours) for way, seconds in sums.items()]
         heads = ["data", "way", "best s", "RSS MB", "x harness"]
         print(tabulate(rows, headers=heads, floatfmt=("", "", ".2f", ".0f", ".2f")))
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     help="To each endpoint; 0 for no limit.",
 )
 @click.option("--ask-password", is_flag=True, help="Ask for passwords that neither URL nor environment has.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; its schema is in the documentation.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, as docs/acceptance.schema.json has it.")
 @click.option("--markdown", "page_md", type=click.Path(path_type=Path, dir_okay=False), help="Write a Markdown report.")
 @click.option(
     "--html", "page_html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report as one file."

@@ -136,6 +136,9 @@ def _outcome(
         not_checked += [f"{_name(subject)}: {_text(finding.expected)}" for finding in problems]
         if not candidate.stands:
             moving.append(subject)
+    selected = options.keys is not None or options.databases is not None or options.sample < 1
+    if selected and not progress.totals.keys + progress.totals.keys_b:
+        not_checked.append("neither side has a key of those that were asked for")
     counts = Counter(difference.finding.kind for difference in differences)
     unseen = sum(progress.uncounted.values())
     if unseen:

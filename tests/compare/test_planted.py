@@ -141,6 +141,15 @@ def test_a_type_a_database_and_a_pattern(pair: Pair) -> None:
     assert look(pair, keys="sa*").verdict == "equal"
 
 
+def test_a_choice_that_nothing_meets_proves_nothing(pair: Pair) -> None:
+    assert look(pair).verdict == "equal", "two empty servers"
+    on_both(pair, lambda client: client.set("k", "v"))
+    for choice in ({"keys": "K*"}, {"databases": (99,)}):
+        outcome = look(pair, **choice)
+        assert outcome.not_checked == ("neither side has a key of those that were asked for",)
+        assert outcome.exit_code == ExitCode.UNKNOWN
+
+
 def test_a_sample_takes_the_same_keys_of_both_sides(pair: Pair) -> None:
     on_both(pair, lambda client: client.mset({f"k{number}": "v" for number in range(2_000)}))
     outcome = look(pair, sample=0.1)
