@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "Run again what a run directory holds, with the same draw and seed."),
     "judge": ("judge", "Judge a run directory's evidence again, without a server."),
     "list": ("list_scenarios", "List scenarios with their topologies and tags."),
+    "compare": ("compare", "Compare two endpoints, only reading: does B hold what A holds?"),
+    "accept": ("accept", "Check whether one endpoint can take over from another: go or no-go."),
     "engines": ("engines", "List the server programs at hand, or fetch others."),
     "images": ("images", "List or build container images of engines."),
     "schema": ("schema", "Print the JSON Schema of scenario files."),

@@ -36,6 +36,10 @@ PURE = (
     "fault/toxic.py",
     "fault/schedule.py",
     "resp/encode.py",
+    "compare/detail.py",
+    "compare/model.py",
+    "acceptance/model.py",
+    "acceptance/feeding.py",
     "resp/replies.py",
     "plan.py",
 )
@@ -48,6 +52,8 @@ FORBIDDEN = {
     "fault": "workload report checker.judge checker.list_order",
     "report": "runtime fault workload endpoint",
     "resp": "runtime workload report fault scenario",
+    "compare": "runtime fault workload scenario checker acceptance",
+    "acceptance": "fault workload scenario",
     "engine": "runtime scenario report",
 }
 # Only the runner's own side of the house may know everything.

@@ -70,13 +70,13 @@ class Endpoint:
         return f"{scheme}://{who}{self.address}" + (f"/{self.db}" if self.db else "")
 
 
-def read_endpoint(text: str, environ: Mapping[str, str], name: str = "") -> Endpoint:
+def read_endpoint(text: str, environ: Mapping[str, str], name: str = "", *, option: str = "") -> Endpoint:
     """The endpoint that a user gave as a URL, or as ``@FILE`` where the file holds the URL; UsageError otherwise.
 
     What the URL leaves out of user and password comes from HARNESS_ENDPOINT_<NAME>_USER and _PASSWORD (without a name:
-    HARNESS_ENDPOINT_USER and _PASSWORD), so that neither need stand in the process list.
+    HARNESS_ENDPOINT_USER and _PASSWORD), so that neither need stand in the process list. option: what messages call it.
     """
-    option = f"--endpoint {name}=…" if name else "--endpoint …"
+    option = option or (f"--endpoint {name}=…" if name else "--endpoint …")
     try:
         endpoint = Endpoint.parse(_from_file(text[1:]) if text.startswith("@") else text)
     except ValueError as error:

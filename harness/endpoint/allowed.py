@@ -48,6 +48,16 @@ class Scope:
     server: str | None = None
 
     @property
+    def rules(self) -> dict[str, Rule]:
+        """The list that holds on this endpoint."""
+        return ALLOWED
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """The commands of that list whose second word says what they do."""
+        return _CONTAINERS
+
+    @property
     def prefix(self) -> bytes:
         return f"{ROOT}{self.run_id}:".encode() if self.run_id else ROOT.encode()
 
@@ -94,8 +104,9 @@ def as_bytes(arguments: Sequence[Argument]) -> list[bytes]:
 
 def check(arguments: Sequence[Argument], scope: Scope, db: int = 0) -> None:
     """Return if this command may be sent on a connection of database db; HarnessError otherwise."""
-    name, rest = _named(as_bytes(arguments))
-    objection = _NOT_LISTED if name not in ALLOWED else ALLOWED[name](rest, scope, db)
+    name, rest = _named(as_bytes(arguments), scope.containers)
+    rules = scope.rules
+    objection = rules[name](rest, scope, db) if name in rules else _NOT_LISTED
     if objection:
         raise HarnessError(f"{name} may not be sent to an endpoint that the harness did not start: {objection}")
 
@@ -145,9 +156,9 @@ _NOT_LISTED = "it is not on the list of allowed commands"
 _CONTAINERS = frozenset({"CLIENT", "OBJECT"})  # commands whose second word says what they do
 
 
-def _named(arguments: list[bytes]) -> tuple[str, list[bytes]]:
+def _named(arguments: list[bytes], containers: frozenset[str]) -> tuple[str, list[bytes]]:
     """The command's name in capitals, with its subcommand if it has one, and the arguments after that."""
-    words = 2 if arguments[0].upper().decode(errors="replace") in _CONTAINERS else 1
+    words = 2 if arguments[0].upper().decode(errors="replace") in containers else 1
     return b" ".join(arguments[:words]).upper().decode(errors="replace"), arguments[words:]
 
 

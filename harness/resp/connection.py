@@ -7,7 +7,7 @@ what differs is parsed. Nothing is retried. Every wait ends `timeout_s` after th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -74,6 +74,32 @@ class Connection:
         if self._guard is not None:
             self._guard.check(words)
         return encode.command(*[word if isinstance(word, bytes) else str(word) for word in words])
+
+    def pack_each(self, keys: Sequence[bytes], *commands: Sequence[Argument | encode.Placeholder]) -> bytes:
+        """These commands for every key, key by key; `encode.KEY` in a command stands for the key.
+
+        HarnessError where the endpoint's scope does not allow them: each is checked with the first key, since the
+        others differ by nothing but the key.
+        """
+        if keys and self._guard is not None:
+            for words in commands:
+                self._guard.check([keys[0] if isinstance(word, encode.Placeholder) else word for word in words])
+        return encode.for_each_key(keys, commands)
+
+    def peek(self, at_least: int) -> bytearray:
+        """What has come and was not taken, once that is at_least so many bytes; nothing is taken by it."""
+        self._reserve(at_least)
+        self._moved_at = time.monotonic()
+        if self._end < len(self._buffer):
+            self._receive()
+        while self._end - self._start < at_least:
+            if not self._receive():
+                self._wait()
+        return self._buffer[self._start : self._end]
+
+    def skip(self, count: int) -> None:
+        """Take bytes that `peek` has shown."""
+        self._advance(self._start + count)
 
     def check_payload(self, payload: bytes, key: bytes) -> None:
         """HarnessError where the endpoint has a scope that does not allow these pushes to this key."""

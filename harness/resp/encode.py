@@ -9,7 +9,8 @@ thousand records of one length. The thousand are kept as bytes, and one strided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 
 _DIGITS = 3
 _BLOCK = 10**_DIGITS
@@ -133,3 +134,31 @@ def command(*words: bytes | str | int) -> bytes:
 
 def _as_bytes(word: bytes | str | int) -> bytes:
     return word if isinstance(word, bytes) else str(word).encode()
+
+
+class Placeholder(Enum):
+    """The only value stands for the key in commands that are made for many keys."""
+
+    KEY = "key"
+
+
+KEY = Placeholder.KEY
+
+
+def for_each_key(keys: Sequence[bytes], commands: Sequence[Sequence[bytes | str | int | float | Placeholder]]) -> bytes:
+    """The commands for the first key, then for the second, …; one format operation a key."""
+    template = b"".join([_template(words) for words in commands])
+    times = sum(word is KEY for words in commands for word in words)
+    bulks = [b"$%d\r\n%b\r\n" % (len(key), key) for key in keys]
+    if times == 1:
+        return b"".join([template % bulk for bulk in bulks])
+    return b"".join([template % ((bulk,) * times) for bulk in bulks])
+
+
+def _template(words: Sequence[bytes | str | int | float | Placeholder]) -> bytes:
+    pieces = [b"%b" if isinstance(word, Placeholder) else _fixed(word) for word in words]
+    return array_header(len(words)) + b"".join(pieces)
+
+
+def _fixed(word: bytes | str | int | float) -> bytes:
+    return bulk(word if isinstance(word, bytes) else str(word).encode()).replace(b"%", b"%%")

@@ -15,6 +15,8 @@ from harness.topology import Role
 _ROLES = {"master": Role.PRIMARY, "slave": Role.REPLICA, "primary": Role.PRIMARY, "replica": Role.REPLICA}
 
 _FIELD = re.compile(r"^([^#:\r\n][^:\r\n]*):([^\r\n]*)", re.MULTILINE)
+# As COMMANDSTATS names them.
+REPLICATION_COMMANDS = ("psync", "replconf", "replicaof", "slaveof", "sync")
 
 # Any client's way to send one command: `Connection.command`, or redis-py's `execute_command`.
 Send = Callable[..., object]
@@ -52,6 +54,18 @@ def parse_replication(text: str) -> ReplicationInfo:
 def sync_bytes(text: str) -> int:
     """Bytes of a full sync that this replica has read so far, by INFO replication; 0 while it is in none."""
     return max(0, _number(info_fields(text), "master_sync_read_bytes", 0))
+
+
+def replica_addresses(text: str) -> tuple[tuple[str, int], ...]:
+    """Host and port of the replicas that a primary counts as online, by INFO replication."""
+    found = re.findall(r"^slave\d+:ip=([^,]+),port=(\d+),state=online", text, re.MULTILINE)
+    return tuple((host, int(port)) for host, port in found)
+
+
+def replica_buffer_limit(setting: str) -> int | None:
+    """The hard limit in bytes of a replica's output buffer, by CONFIG's client-output-buffer-limit; None if hidden."""
+    match = re.search(r"\b(?:slave|replica) (\d+) ", setting)
+    return int(match[1]) if match else None
 
 
 def replicate_from(send: Send, host: str, port: int) -> None:

@@ -1,0 +1,184 @@
+"""The acceptance from beginning to end: preflight, canary, comparison, drift; then the verdict and the checklists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.acceptance.canary import canary
+from harness.acceptance.facts import facts_of, survey
+from harness.acceptance.model import Acceptance, Check, Grade, verdict_of
+from harness.acceptance.preflight import Case, preflight
+from harness.acceptance.product import Product
+from harness.compare.comparison import compare, refuse_one_server
+from harness.compare.model import Options, Outcome
+from harness.compare.pace import Pace
+from harness.compare.report import verdict_line
+from harness.compare.side import Side, look_at, pinger
+from harness.endpoint.address import Endpoint
+from harness.errors import HarnessError, SetupError
+from harness.resp.connection import AccessRefused
+from harness.resp.replication_info import parse_replication
+
+Figures = dict[str, float | int | str]
+_SLICE_S = 0.05
+
+
+@dataclass(frozen=True)
+class AcceptOptions:
+    """drift_s: seconds until the second comparison, 0 for none. measure_s: how long the source's writes are counted."""
+
+    canary: bool = False
+    canary_deadline_s: float = 10.0
+    product: Product | None = None
+    drift_s: float = 120.0
+    measure_s: float = 2.0
+    comparison: Options = field(default_factory=Options)
+
+
+def accept(
+    source: Endpoint, target: Endpoint, options: AcceptOptions, say: Callable[[str], None] = lambda text: None
+) -> Acceptance:
+    """Check whether the target can take over. UsageError where both are one server. say: told what is going on."""
+    began, figures = time.monotonic(), Figures()
+    sides, checks = _reached(source, target, options)
+    if len(sides) == 2:
+        refuse_one_server(*sides)
+        checks += _preflight(sides[0], sides[1], options, figures, say)
+        checks += _canary(sides[0], sides[1], options, figures, say)
+        checks += _compared(source, target, options, figures, say)
+    else:
+        reason = "an endpoint could not be reached"
+        checks += [Check(name, Grade.NOT_POSSIBLE, reason, required=True) for name in ("preflight", "comparison")]
+    return Acceptance(
+        source=str(source),
+        target=str(target),
+        checks=tuple(checks),
+        figures=figures,
+        cutover=_cutover(checks, figures),
+        rollback=_rollback(figures),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _reached(source: Endpoint, target: Endpoint, options: AcceptOptions) -> tuple[list[Side], list[Check]]:
+    sides, checks = [], []
+    for name, endpoint in (("source", source), ("target", target)):
+        try:
+            side = look_at(name, endpoint, options.comparison.timeout_s)
+        except SetupError as problem:
+            checks.append(Check(f"{name} reachable", Grade.FAIL, str(problem), _mend(name, problem), required=True))
+        else:
+            sides.append(side)
+            checks.append(Check(f"{name} reachable", Grade.PASS, f"version {side.version or 'hidden'}", required=True))
+    return sides, checks
+
+
+def _mend(name: str, problem: SetupError) -> str:
+    if isinstance(problem, AccessRefused) and "certificate" in str(problem):
+        return "renew the certificate, or give the private CA that signed it with ?ca_file=PATH"
+    if isinstance(problem, AccessRefused):
+        return f"check user and password: in the URL, or in HARNESS_ENDPOINT_{name.upper()}_USER and _PASSWORD"
+    return "check the address, the port, TLS or not, and what stands between here and there"
+
+
+def _preflight(
+    source: Side, target: Side, options: AcceptOptions, figures: Figures, say: Callable[[str], None]
+) -> list[Check]:
+    say("preflight")
+    facts, other = facts_of(source, source.databases), facts_of(target, source.databases)
+    began, first = time.monotonic(), _offset(source)
+    with source.connect(0, 0) as connection:
+        most = options.comparison.most_commands_per_s
+        surveyed = survey(source, Pace(most, [pinger(connection)] if most else []))
+    _wait(options.measure_s - (time.monotonic() - began))
+    last = _offset(source)
+    rate = (last - first) / (time.monotonic() - began) if first is not None and last is not None else None
+    case = Case(facts, other, surveyed, options.product, rate, figures)
+    figures["keys"] = sum(surveyed.types.values())
+    return preflight(case)
+
+
+def _offset(side: Side) -> int | None:
+    """The primary's replication offset; None where it is hidden (managed endpoints show 0 for ever)."""
+    with side.connect(0, 0, deciding=True) as connection:
+        reply = connection.command("INFO", "replication")
+    try:
+        return parse_replication(reply.decode("utf-8", "replace") if isinstance(reply, bytes) else "").offset or None
+    except HarnessError:
+        return None
+
+
+def _canary(
+    source: Side, target: Side, options: AcceptOptions, figures: Figures, say: Callable[[str], None]
+) -> list[Check]:
+    if not options.canary:
+        return [Check("canary", Grade.NOT_POSSIBLE, "nothing may be written without --canary")]
+    say("canary")
+    result = canary(source, target, options.canary_deadline_s)
+    figures.update(result.figures)
+    return list(result.checks)
+
+
+def _compared(
+    source: Endpoint, target: Endpoint, options: AcceptOptions, figures: Figures, say: Callable[[str], None]
+) -> list[Check]:
+    say("comparison")
+    outcome = compare(source, target, options.comparison)
+    figures["comparison s"] = round(outcome.seconds, 1)
+    figures["keys compared"] = outcome.totals.keys
+    checks = [_check_of("comparison", outcome, required=True)]
+    if not options.drift_s:
+        return [*checks, Check("drift", Grade.NOT_POSSIBLE, "no second look was asked for")]
+    say(f"drift: a second look in {options.drift_s:g} s")
+    _wait(options.drift_s)
+    return [*checks, _check_of("drift", compare(source, target, options.comparison), required=False)]
+
+
+def _check_of(name: str, outcome: Outcome, *, required: bool) -> Check:
+    found = verdict_line(outcome).splitlines()[0]
+    if outcome.verdict == "equal":
+        return Check(name, Grade.PASS, found, required=required)
+    if outcome.verdict == "unknown":
+        reasons = [*outcome.not_checked, *([f"{len(outcome.moving)} keys never held still"] if outcome.moving else [])]
+        return Check(name, Grade.NOT_POSSIBLE, f"{found}: {'; '.join(reasons[:5])}", required=required)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.counts.items()))
+    first = outcome.differences[0].as_json()
+    text = f"{found}: {kinds}; first: {first['kind']} of {first['key']} in db {first['db']}"
+    return Check(
+        name, Grade.FAIL, text, "`harness compare` lists them all; mend the target, then run this again", required
+    )
+
+
+def _wait(seconds: float) -> None:
+    """In slices, so that an interrupt is answered at once."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _SLICE_S))
+
+
+def _cutover(checks: list[Check], figures: Figures) -> tuple[str, ...]:
+    if verdict_of(checks) != "go":
+        return ("Do not cut over before every fail is mended and every required check has an answer.",)
+    warnings = [check.name for check in checks if check.grade is Grade.WARN]
+    lag = f"; lag p99 was {figures['lag p99 ms']} ms" if "lag p99 ms" in figures else ""
+    return (
+        *([f"Decide on the warnings: {', '.join(warnings)}."] if warnings else []),
+        "Announce the window, and keep a way to talk to everybody who writes.",
+        f"Stop all writers of the source, or make it refuse writes{lag}: wait ten times that before the next step.",
+        f"Compare again: it took {figures.get('comparison s', '?')} s for {figures.get('keys compared', '?')} keys.",
+        "Detach the target from the source, and make it the primary.",
+        "Point readers, then writers, at the target; watch errors, latency and evictions.",
+    )
+
+
+def _rollback(figures: Figures) -> tuple[str, ...]:
+    survived = figures.get("cut survived s")
+    window = f" within {survived} s of its last contact" if survived is not None else ""
+    return (
+        "Keep the source untouched, with its data, until the target has carried a full day's load.",
+        "Before writers use the target: pointing clients back at the source is enough.",
+        f"A target that is detached can resume following the source{window} without a full sync.",
+        "After writers used the target: compare with the sides exchanged, and bring back what the source lacks.",
+    )

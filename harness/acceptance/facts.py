@@ -1,0 +1,176 @@
+"""What one endpoint tells of itself, asked once. What it refuses is None, so that no check takes it for an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from harness.compare.exchange import Answer, Ask, Exchange, Lane, Mode, Steps
+from harness.compare.lanes import Lanes
+from harness.compare.pace import Pace
+from harness.compare.side import Side
+from harness.endpoint.acl import commands_of
+from harness.errors import HarnessError
+from harness.resp.connection import Connection
+from harness.resp.encode import KEY
+from harness.resp.replication_info import info_fields
+from harness.resp.replies import Reply
+
+LARGE_BYTES = 100_000_000
+_MOST_LARGE = 20
+_DATABASE = re.compile(r"^db(\d+):(.*)$", re.MULTILINE)
+_FIELD_TTLS = ("subexpiry", "keys_with_volatile_items")  # as Redis and as Valkey count keys with fields that expire
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Keyspace:
+    """One database's numbers of keys."""
+
+    keys: int
+    expiring: int
+    with_field_ttls: int
+
+
+@dataclass
+class Facts:
+    """info, settings: by name. commands: lower case; users, functions, modules: names. None where it is refused."""
+
+    side: Side
+    info: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str | None] = field(default_factory=dict)
+    keyspace: dict[int, Keyspace] | None = None
+    commands: frozenset[str] | None = None
+    used_commands: frozenset[str] | None = None
+    users: frozenset[str] | None = None
+    functions: frozenset[str] | None = None
+    modules: frozenset[str] | None = None
+    selectable: dict[int, bool] = field(default_factory=dict)
+
+    def number(self, name: str) -> int | None:
+        text = self.info.get(name, "")
+        return int(text) if text.isdigit() else None
+
+    def setting(self, name: str) -> str | None:
+        return self.settings.get(name)
+
+
+@dataclass
+class Survey:
+    """What the source's keys are. large: (db, key, bytes) of the largest above LARGE_BYTES; measured: whether sizes
+    could be asked for.
+    """
+
+    types: dict[str, int] = field(default_factory=dict)
+    large: list[tuple[int, bytes, int]] = field(default_factory=list)
+    measured: bool = True
+
+
+_SETTINGS = (
+    "maxmemory",
+    "maxmemory-policy",
+    "notify-keyspace-events",
+    "repl-backlog-size",
+    "client-output-buffer-limit",
+    "databases",
+)
+
+
+def facts_of(side: Side, databases: frozenset[int]) -> Facts:
+    """Ask the endpoint. databases: those that are to be selected there."""
+    with side.connect(0, 0) as connection:
+        facts = Facts(side)
+        for section in ("server", "memory", "replication", "persistence", "clients", "stats"):
+            facts.info.update(info_fields(_text(connection.command("INFO", section))))
+        facts.keyspace = _keyspace(_text(connection.command("INFO", "keyspace")))
+        statistics = _text(connection.command("INFO", "commandstats"))
+        used = re.findall(r"^cmdstat_([^:]+):calls=(\d+)", statistics, re.MULTILINE)
+        facts.used_commands = frozenset(name for name, calls in used if int(calls)) if statistics else None
+        facts.settings = {name: _setting(connection, name) for name in _SETTINGS}
+        facts.commands = _commands(connection)
+        facts.users = _names(connection.command("ACL", "USERS"))
+        facts.functions = _named(connection.command("FUNCTION", "LIST"), b"library_name")
+        facts.modules = _named(connection.command("MODULE", "LIST"), b"name")
+        facts.selectable = {db: _text(connection.command("SELECT", db)) == "OK" for db in sorted(databases)}
+    return facts
+
+
+def survey(side: Side, pace: Pace) -> Survey:
+    """Look at the type and the size of every key, one page after the other."""
+    found = Survey()
+    exchange = Exchange(pace)
+    for db in sorted(side.databases):
+        for shard in range(len(side.shards)):
+            with Lanes(side, side, db) as lanes, side.connect(shard, db) as connection:
+                lane = Lane(connection, connection)
+                pages = lanes.scan(side, shard, "0", None, pace)
+                exchange.run((lane, _page(found, lane, db, keys)) for _, keys in pages if keys)
+    return found
+
+
+def _page(found: Survey, lane: Lane, db: int, keys: list[bytes]) -> Steps:
+    commands: tuple[tuple[str | int | object, ...], ...] = (("TYPE", KEY), ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
+    payload = lane.a.pack_each(keys, *commands)  # type: ignore[arg-type]
+    answer: Answer = yield Ask(Mode.LINES, payload, b"", 2 * len(keys))
+    lines = answer.lines_a.split(b"\r\n")
+    for key, kind, size in zip(keys, lines[0:-1:2], lines[1::2], strict=True):
+        name = kind[1:].decode("utf-8", "replace")
+        found.types[name] = found.types.get(name, 0) + 1
+        if size.startswith(b"-"):
+            found.measured = False
+        elif size.startswith(b":") and int(size[1:]) >= LARGE_BYTES:
+            found.large = sorted([*found.large, (db, key, int(size[1:]))], key=lambda each: -each[2])[:_MOST_LARGE]
+
+
+def _text(reply: Reply) -> str:
+    if isinstance(reply, bytes):
+        return reply.decode("utf-8", "replace")
+    return str(getattr(reply, "text", "")) if getattr(reply, "code", None) is None else ""
+
+
+def _setting(connection: Connection, name: str) -> str | None:
+    reply = connection.command("CONFIG", "GET", name)
+    if isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], bytes):
+        return reply[1].decode("utf-8", "replace")
+    return None
+
+
+def _keyspace(text: str) -> dict[int, Keyspace] | None:
+    if not text:
+        return None
+    found = {}
+    for db, rest in _DATABASE.findall(text):
+        numbers = dict(part.split("=", 1) for part in rest.strip().split(",") if "=" in part)
+        with_fields = max((int(numbers.get(name, 0)) for name in _FIELD_TTLS), default=0)
+        found[int(db)] = Keyspace(int(numbers.get("keys", 0)), int(numbers.get("expires", 0)), with_fields)
+    return found
+
+
+def _commands(connection: Connection) -> frozenset[str] | None:
+    try:
+        return commands_of(connection)
+    except HarnessError:
+        return None
+
+
+def _names(reply: Reply) -> frozenset[str] | None:
+    if not isinstance(reply, list):
+        return None
+    return frozenset(each.decode("utf-8", "replace") for each in reply if isinstance(each, bytes))
+
+
+def _named(reply: Reply, name: bytes) -> frozenset[str] | None:
+    """One field of each entry of a list of maps; what RESP2 servers send as flat lists."""
+    return None if not isinstance(reply, list) else frozenset(_fields(reply, name))
+
+
+def _fields(reply: list[Reply], name: bytes) -> Iterator[str]:
+    for entry in reply:
+        if isinstance(entry, list):
+            pairs = dict(zip(map(str, entry[0::2]), entry[1::2], strict=False))
+            value = pairs.get(str(name))
+            if isinstance(value, bytes):
+                yield value.decode("utf-8", "replace")

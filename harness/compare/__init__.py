@@ -1,0 +1,1 @@
+"""Two endpoints compared, read only: does B hold everything that A holds, and nothing else?"""

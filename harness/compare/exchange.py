@@ -1,0 +1,208 @@
+"""The traffic of a comparison: tasks that ask both sides at once, many of them in flight, one thread.
+
+A task is a generator. It yields an Ask and is sent the answer; while it waits, other tasks' asks are under way. Answers
+come back on each connection in the order of the asks, and the queue keeps that order, so nothing needs a number.
+
+What is expected to be equal is compared as bytes while it arrives, and thrown away: memory does not depend on the size
+of values. Only a task that then asks for `REPLIES` has them parsed.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.compare.pace import Pace
+from harness.resp import encode
+from harness.resp.connection import Connection
+from harness.resp.replies import Reply
+
+_TOKEN = 8  # bytes of chance in the marks that end each answer
+
+
+class Mode(Enum):
+    """SAME: only whether the bytes are equal. LINES: the bytes of short replies. REPLIES: parsed."""
+
+    SAME = "same"
+    LINES = "lines"
+    REPLIES = "replies"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Commands for both sides (empty where one is not asked). count: commands for one side; elements: what they ask
+    for at most, 0 for single values; kind: the type whose values are read, "" otherwise.
+    """
+
+    mode: Mode
+    a: bytes
+    b: bytes
+    count: int
+    elements: int = 0
+    kind: str = ""
+
+
+@dataclass(slots=True)
+class Answer:
+    """same, size: for SAME (size in bytes of A's part). lines_a, lines_b: for LINES. a, b: for REPLIES.
+    took_s: no more time lay between the two sides' reads.
+    """
+
+    same: bool = True
+    size: int = 0
+    lines_a: bytes = b""
+    lines_b: bytes = b""
+    a: list[Reply] | None = None
+    b: list[Reply] | None = None
+    took_s: float = 0.0
+
+
+Steps = Generator[Ask, Answer, None]
+
+
+@dataclass(slots=True)
+class Lane:
+    """The connections that a task uses: one to each side, for the same database."""
+
+    a: Connection
+    b: Connection
+
+
+@dataclass(slots=True)
+class _Waiting:
+    lane: Lane
+    steps: Steps
+    ask: Ask
+    mark: bytes
+    sent_at: float
+
+
+class Exchange:
+    """Runs tasks; not for two threads at once."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace, self._in_flight = pace, pace.in_flight
+        self._nonce = secrets.token_hex(_TOKEN).encode()
+        self._number = 0
+        self._queue: deque[_Waiting] = deque()
+
+    def run(self, tasks: Iterator[tuple[Lane, Steps]], tick: Callable[[], None] = lambda: None) -> None:
+        """Run them all, some at a time. tick: called after every answer."""
+        more = True
+        while more or self._queue:
+            while more and len(self._queue) < self._in_flight:
+                task = next(tasks, None)
+                if task is None:
+                    more = False
+                else:
+                    self._advance(task[0], task[1], None)
+            if self._queue:
+                waiting = self._queue.popleft()
+                self._advance(waiting.lane, waiting.steps, self._taken(waiting))
+                tick()
+
+    def _advance(self, lane: Lane, steps: Steps, answer: Answer | None) -> None:
+        try:
+            ask = next(steps) if answer is None else steps.send(answer)
+        except StopIteration:
+            return
+        self._send(lane, steps, ask)
+
+    def _send(self, lane: Lane, steps: Steps, ask: Ask) -> None:
+        self._pace.take(ask.count, ask.elements)
+        self._number += 1
+        mark = b"%b%d" % (self._nonce, self._number)
+        sent_at = time.monotonic()
+        for connection, payload in ((lane.a, ask.a), (lane.b, ask.b)):
+            if payload:
+                end = b"" if ask.mode is Mode.REPLIES else connection.pack("PING", mark)
+                connection.send(payload + end)
+        self._queue.append(_Waiting(lane, steps, ask, encode.bulk(mark), sent_at))
+
+    def _taken(self, waiting: _Waiting) -> Answer:
+        ask, lane = waiting.ask, waiting.lane
+        answer = Answer()
+        if ask.mode is Mode.SAME:
+            answer.same, answer.size = same_until(lane.a, lane.b, waiting.mark)
+        elif ask.mode is Mode.LINES:
+            answer.lines_a = bytes_until(lane.a, waiting.mark) if ask.a else b""
+            answer.lines_b = bytes_until(lane.b, waiting.mark) if ask.b else b""
+        else:
+            answer.a = [lane.a.take_reply() for _ in range(ask.count)] if ask.a else []
+            answer.b = [lane.b.take_reply() for _ in range(ask.count)] if ask.b else []
+        answer.took_s = time.monotonic() - waiting.sent_at
+        return answer
+
+
+def same_until(a: Connection, b: Connection, mark: bytes) -> tuple[bool, int]:
+    """Whether both send the same bytes up to this mark, and A's number of bytes. Takes everything with the mark.
+
+    What may hold an error reply does not count as the same: two sides that refuse the same command agree on nothing.
+    """
+    size, least_a, least_b = 0, len(mark), len(mark)
+    while True:
+        part_a, part_b = a.peek(least_a), b.peek(least_b)
+        end_a, end_b = part_a.find(mark), part_b.find(mark)
+        if end_a >= 0 and end_b >= 0:
+            same = end_a == end_b and part_a[:end_a] == part_b[:end_b] and not _may_be_error(part_a, size == 0)
+            a.skip(end_a + len(mark))
+            b.skip(end_b + len(mark))
+            return same, size + end_a
+        both = min(len(part_a) if end_a < 0 else end_a + len(mark), len(part_b) if end_b < 0 else end_b + len(mark))
+        safe = both - len(mark) + 1  # a mark may have begun in what is left
+        differ = safe > 0 and (part_a[:safe] != part_b[:safe] or _may_be_error(part_a, size == 0))
+        if differ or _past(end_a, part_b, mark) or _past(end_b, part_a, mark):
+            size += len(bytes_until(a, mark, keep=False))
+            bytes_until(b, mark, keep=False)
+            return False, size
+        if safe > 0:
+            a.skip(safe)
+            b.skip(safe)
+            size += safe
+        left_a, left_b = len(part_a) - max(safe, 0), len(part_b) - max(safe, 0)
+        least_a, least_b = max(len(mark), left_a), max(len(mark), left_b)
+        if left_a <= left_b:
+            least_a = max(len(mark), left_a + 1)
+        if left_b <= left_a:
+            least_b = max(len(mark), left_b + 1)
+
+
+_ERROR = re.compile(rb"\n-[A-Z]")
+
+
+def _may_be_error(part: bytearray, first: bool) -> bool:
+    """Whether an error reply may begin here: a value that looks like one is only looked at more closely."""
+    if first and part[:1] == b"-":
+        return True
+    return b"\n-" in part and _ERROR.search(part) is not None
+
+
+def _past(end: int, other: bytearray, mark: bytes) -> bool:
+    """One side has ended, and the other, which has not, is longer already."""
+    return end >= 0 and len(other) >= end + len(mark)
+
+
+def bytes_until(connection: Connection, mark: bytes, *, keep: bool = True) -> bytes:
+    """Everything before this mark; takes the mark too. keep: False returns only the first piece (nothing is kept)."""
+    parts: list[bytearray] = []
+    least = len(mark)
+    while True:
+        part = connection.peek(least)
+        end = part.find(mark)
+        if end >= 0:
+            connection.skip(end + len(mark))
+            parts.append(part[:end])
+            return b"".join(parts if keep else parts[:1])
+        safe = len(part) - len(mark) + 1
+        if safe > 0:
+            connection.skip(safe)
+            if keep or not parts:
+                parts.append(part[:safe])
+        least = len(mark)
+        if len(part) - max(safe, 0) >= least:
+            least = len(part) - max(safe, 0) + 1

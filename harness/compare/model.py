@@ -1,0 +1,183 @@
+"""What a comparison is asked, and what it finds: values without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.errors import ExitCode
+
+# kind: what it says of B, seen from A
+KINDS: dict[str, str] = {
+    "missing_database": "B does not have a database that A has keys in",
+    "extra_database": "A does not have a database that B has keys in",
+    "missing_key": "A has the key, B does not",
+    "extra_key": "B has the key, A does not",
+    "type": "the key holds values of different types",
+    "ttl": "one expires and the other does not, or they expire at times further apart than the tolerance",
+    "value": "a string, or the value of a field or entry, differs",
+    "tail_missing": "B's list ends early; all that it has is the same",
+    "tail_extra": "B's list goes on after A's end; all before is the same",
+    "element_missing": "an element is missing inside the list, and later ones are there",
+    "element_extra": "an element stands inside the list that A does not have there, and later ones are there",
+    "order": "the same elements in another order",
+    "element": "other elements from this index on",
+    "member_missing": "B's set or sorted set lacks a member",
+    "member_extra": "B's set or sorted set has a member that A's does not have",
+    "score": "a member's score differs, be it in its last bit",
+    "field_missing": "B's hash lacks a field",
+    "field_extra": "B's hash has a field that A's does not have",
+    "field_ttl": "a field expires on one side only, or at times further apart than the tolerance",
+    "entry_missing": "B's stream lacks an entry",
+    "entry_extra": "B's stream has an entry that A's does not have",
+    "stream_id": "the streams' last generated ids differ",
+    "group": "a consumer group is missing, extra, or at another place",
+    "pending": "a pending entry is missing, extra, or with another consumer or number of deliveries",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is compared, and how gently. Times in seconds; most_commands_per_s: 0 for no limit."""
+
+    keys: str | None = None
+    databases: tuple[int, ...] | None = None
+    sample: float = 1.0
+    rounds: int = 3
+    pause_s: float = 1.0
+    deadline_s: float = 60.0
+    tolerance_s: float = 1.0
+    most_commands_per_s: int = 20_000
+    replicas: bool = True
+    digest: bool = False
+    timeout_s: float = 10.0
+
+    @property
+    def defining(self) -> dict[str, object]:
+        """What a stored state must agree in to be resumed."""
+        databases = list(self.databases) if self.databases is not None else None
+        return {"keys": self.keys, "databases": databases, "sample": self.sample, "digest": self.digest}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of difference of one key. at: index, field, member or id of the first place; count: how many places.
+
+    expected: what A has, found: what B has; None where there is nothing.
+    """
+
+    kind: str
+    at: int | bytes | None = None
+    expected: bytes | int | None = None
+    found: bytes | int | None = None
+    count: int = 1
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """What must stay the same for a difference to stand. A TTL counts down, so it is not part of that."""
+        if self.kind in ("ttl", "field_ttl"):
+            return (self.kind, self.at)
+        return (self.kind, self.at, self.expected, self.found)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A key. kind: its type on A, else on B."""
+
+    db: int
+    key: bytes
+    kind: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What stands at the end."""
+
+    subject: Subject
+    finding: Finding
+
+    def as_json(self) -> dict[str, object]:
+        subject, finding = self.subject, self.finding
+        place: dict[str, object] = {}
+        if isinstance(finding.at, int):
+            place = {"index": finding.at}
+        elif finding.at is not None:
+            place = {"field": shown(finding.at)}
+        return {
+            "db": subject.db,
+            "key": shown(subject.key),
+            "type": subject.kind,
+            "kind": finding.kind,
+            **place,
+            "expected": shown(finding.expected),
+            "found": shown(finding.found),
+            "count": finding.count,
+        }
+
+
+@dataclass
+class Totals:
+    """What has been done so far."""
+
+    keys: int = 0
+    keys_b: int = 0
+    expired: int = 0
+    commands: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a comparison. moving: keys that could not be settled; not_checked: what could not be looked at;
+    notes: what limits the answer without making it unknown.
+    """
+
+    differences: tuple[Difference, ...]
+    counts: Mapping[str, int]
+    moving: tuple[Subject, ...]
+    not_checked: tuple[str, ...]
+    notes: tuple[str, ...]
+    totals: Totals
+    seconds: float
+    endpoints: tuple[str, str] = ("", "")
+    options: Options = field(default_factory=Options)
+
+    @property
+    def verdict(self) -> str:
+        if self.counts:
+            return "different"
+        return "unknown" if self.moving or self.not_checked else "equal"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        codes = {"equal": ExitCode.AS_EXPECTED, "different": ExitCode.NOT_AS_EXPECTED, "unknown": ExitCode.UNKNOWN}
+        return codes[self.verdict]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "version": 1,
+            "verdict": self.verdict,
+            "exit_code": int(self.exit_code),
+            "a": self.endpoints[0],
+            "b": self.endpoints[1],
+            "differences": sum(self.counts.values()),
+            "counts": dict(self.counts),
+            "moving": [{"db": each.db, "key": shown(each.key), "type": each.kind} for each in self.moving],
+            "not_checked": list(self.not_checked),
+            "notes": list(self.notes),
+            "totals": self.totals.as_json(),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+MOST_SHOWN = 4096  # bytes of a value in a report
+
+
+def shown(value: bytes | int | None) -> str | int | None:
+    """As reports have it: bytes that are not UTF-8 as \\xNN."""
+    if not isinstance(value, bytes):
+        return value
+    text = value[:MOST_SHOWN].decode("utf-8", "backslashreplace")
+    return text if len(value) <= MOST_SHOWN else f"{text}… ({len(value)} bytes)"

@@ -1,0 +1,183 @@
+"""A second look at keys that differed, while others may be writing: A is read, then B, then A again.
+
+It drives the same tasks as the first look, one ask at a time. Where A's two reads agree, what B showed between them can
+be held against it. Where they do not, B is read until it agrees with A, or until patience ends and the key is moving.
+A list that only grows needs less: B must hold, in order, what A held before, and nothing that A does not hold after.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.compare.exchange import Answer, Ask, Lane, Mode, Steps
+from harness.compare.pace import Pace
+from harness.compare.values import UnreadableError, elements, pairs
+from harness.resp.connection import Connection
+from harness.resp.replies import Reply
+
+PATIENCE_S = 1.0  # for one ask whose answer moves
+_POLL_S = 0.05  # how long B may take to show what A held, each time
+_PAUSE_S = 0.002
+
+
+@dataclass
+class Settler:
+    """Runs one task after another. moved: whether, in the last task, A changed in a way that could not be settled."""
+
+    pace: Pace
+    lane: Lane
+    patience_s: float = PATIENCE_S
+    moved: bool = False
+
+    def run(self, steps: Steps) -> None:
+        self.moved = False
+        try:
+            ask = next(steps)
+            while True:
+                ask = steps.send(self._answer(ask))
+        except StopIteration:
+            return
+
+    def _answer(self, ask: Ask) -> Answer:
+        began = time.monotonic()
+        self.pace.take(3 * ask.count, ask.elements)
+        if ask.mode is Mode.LINES:
+            return self._lines(ask)
+        if not (ask.a and ask.b):
+            return self._one_sided(ask, began)
+        before, b, after = self._read(ask, ask.a), self._read(ask, ask.b), self._read(ask, ask.a)
+        same = _SAME.get(ask.kind, _equal)
+        if not all(map(same, before, after)):
+            before, b = self._settled(ask, before, b, after)
+        agree = len(before) == len(b) and all(map(same, before, b))
+        return Answer(same=agree, a=before, b=b, took_s=time.monotonic() - began)
+
+    def _settled(
+        self, ask: Ask, before: list[Reply], b: list[Reply], after: list[Reply]
+    ) -> tuple[list[Reply], list[Reply]]:
+        """What is to be compared of an answer that changes on A: as many tries as patience allows."""
+        same, end = _SAME.get(ask.kind, _equal), time.monotonic() + self.patience_s
+        while True:
+            if all(map(same, before, after)):
+                return before, b
+            if ask.kind == "list" and (grown := _grown(before, b, after)) is not None:
+                return grown
+            if ask.kind == "length":
+                return _between(before, b, after)
+            if time.monotonic() > end:
+                self.moved = True
+                return before, b
+            before, b, after = self._again(ask)
+
+    def _again(self, ask: Ask) -> tuple[list[Reply], list[Reply], list[Reply]]:
+        same, end = _SAME.get(ask.kind, _equal), time.monotonic() + _POLL_S
+        self.pace.take(3 * ask.count, ask.elements)
+        before, b = self._read(ask, ask.a), self._read(ask, ask.b)
+        while not all(map(same, before, b)) and not _holds_all(ask.kind, before, b) and time.monotonic() < end:
+            time.sleep(_PAUSE_S)
+            self.pace.take(ask.count, ask.elements)
+            b = self._read(ask, ask.b)
+        return before, b, self._read(ask, ask.a)
+
+    def _lines(self, ask: Ask) -> Answer:
+        began = time.monotonic()
+        a = self._raw(self.lane.a, ask.a, ask.count) if ask.a else b""
+        b = self._raw(self.lane.b, ask.b, ask.count) if ask.b else b""
+        return Answer(lines_a=a, lines_b=b, took_s=time.monotonic() - began)
+
+    def _raw(self, connection: Connection, payload: bytes, count: int) -> bytes:
+        """Short replies as the lines that they came in."""
+        connection.send(payload)
+        lines = []
+        for _ in range(count):
+            reply = connection.take_reply()
+            sign = ":" if isinstance(reply, int) else "+" if getattr(reply, "code", None) is None else "-"
+            lines.append(f"{sign}{getattr(reply, 'text', reply)}\r\n")
+        return "".join(lines).encode()
+
+    def _one_sided(self, ask: Ask, began: float) -> Answer:
+        a = self._read(ask, ask.a) if ask.a else []
+        b = self._read(ask, ask.b) if ask.b else []
+        return Answer(a=a, b=b, took_s=time.monotonic() - began)
+
+    def _read(self, ask: Ask, payload: bytes) -> list[Reply]:
+        connection = self.lane.a if payload is ask.a else self.lane.b
+        connection.send(payload)
+        return [connection.take_reply() for _ in range(ask.count)]
+
+
+def _equal(one: Reply, other: Reply) -> bool:
+    return one == other
+
+
+def _equal_members(one: Reply, other: Reply) -> bool:
+    try:
+        return set(elements(one)) == set(elements(other))
+    except UnreadableError:
+        return one == other
+
+
+def _equal_fields(one: Reply, other: Reply) -> bool:
+    try:
+        return dict(pairs(one)) == dict(pairs(other))
+    except UnreadableError:
+        return one == other
+
+
+def _about(one: Reply, other: Reply) -> bool:
+    """XINFO tells more than what is compared; whether a stream moved is seen by its entries."""
+    return True
+
+
+_SAME: dict[str, Callable[[Reply, Reply], bool]] = {
+    "set": _equal_members,
+    "hash": _equal_fields,
+    "about": _about,
+}
+
+
+def _holds_all(kind: str, before: list[Reply], b: list[Reply]) -> bool:
+    """Whether B's list has all that A's had."""
+    if kind != "list":
+        return False
+    return all(
+        isinstance(one, list) and isinstance(other, list) and len(other) >= len(one) and other[: len(one)] == one
+        for one, other in zip(before, b, strict=True)
+    )
+
+
+def _grown(before: list[Reply], b: list[Reply], after: list[Reply]) -> tuple[list[Reply], list[Reply]] | None:
+    """What is to be compared of pieces of lists that only grew between A's two reads, None where one did not.
+
+    Where B's has what A's had before and no more than A's has after, both are B's. Where an element that A had all the
+    time differs on B, that is compared. A B that lacks only what is new is asked again.
+    """
+    sides_a: list[Reply] = []
+    sides_b: list[Reply] = []
+    for was, found, now in zip(before, b, after, strict=True):
+        if not (isinstance(was, list) and isinstance(found, list) and isinstance(now, list)):
+            return None
+        if now[: len(was)] != was:
+            return None
+        if len(was) <= len(found) and now[: len(found)] == found:
+            sides_a.append(found)
+            sides_b.append(found)
+        elif found[: len(was)] != was[: len(found)]:
+            shorter = min(len(was), len(found))
+            sides_a.append(was[:shorter])
+            sides_b.append(found[:shorter])
+        else:
+            return None
+    return sides_a, sides_b
+
+
+def _between(before: list[Reply], b: list[Reply], after: list[Reply]) -> tuple[list[Reply], list[Reply]]:
+    """Lengths: one that lies between A's two is as good as equal."""
+    triples = zip(before, b, after, strict=True)
+    return [found if _is_between(was, found, now) else was for was, found, now in triples], b
+
+
+def _is_between(was: Reply, found: Reply, now: Reply) -> bool:
+    return isinstance(was, int) and isinstance(found, int) and isinstance(now, int) and was <= found <= now
