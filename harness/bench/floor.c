@@ -1,8 +1,8 @@
 /*
  * The floor of a benchmark: what the servers themselves allow, as a small C program reaches it.
  *
- *   floor write  HOST PORT KEY N   send 1..N by RPUSH, 1,000 values a command, 20 commands a send, 3 sends in flight
- *   floor drain  HOST PORT KEY N   read the list by LRANGE, 20,000 elements each, 3 in flight; compare with 1..N
+ *   floor write  HOST PORT KEY N   send 1..N by RPUSH, 1,000 values a command, 10 commands a send, 3 sends in flight
+ *   floor drain  HOST PORT KEY N   read the list by LRANGE, 50,000 elements each, 3 in flight; compare with 1..N
  *   floor newest HOST PORT KEY N   read it from its end in the same way, and print it, the newest value first
  *
  * Each prints its seconds, `newest` on standard error. Exit status: 0 done, 1 usage, 2 connection, 3 another reply.
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VALUES_A_COMMAND = 1000, VALUES_A_SEND = 20000, CHUNK = 20000, IN_FLIGHT = 3, LONGEST_BULK = 32 };
+enum { VALUES_A_COMMAND = 1000, VALUES_A_SEND = 10000, CHUNK = 50000, IN_FLIGHT = 3, LONGEST_BULK = 32 };
 
 static const char *key;
 static int server;

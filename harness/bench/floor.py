@@ -24,7 +24,7 @@ SOURCE = Path(__file__).with_name("floor.c")
 COMPILE_S = 60
 _FLAGS = ("-O2", "-o")
 _VALUES_A_COMMAND = 1000
-_CHUNK = 20_000
+_CHUNK = 50_000
 
 
 class Floor(Protocol):

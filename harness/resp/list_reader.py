@@ -18,7 +18,7 @@ from harness.resp.connection import Connection
 from harness.resp.replies import ArrayHeader, ErrorReply, Reply, Status, Token
 from harness.resp.transport import ConnectionLost
 
-CHUNK = 20_000  # elements a LRANGE
+CHUNK = 50_000  # elements a LRANGE
 PIECE = 5_000  # elements that are compared at once: the client's memory, whatever the chunk
 IN_FLIGHT = 3  # LRANGEs sent ahead
 MAX_LENGTH = (1 << 32) - 1  # of any list

@@ -28,8 +28,8 @@ def fill(endpoint, key, *elements):
 
 class TestRealServers:
     def test_a_long_list_is_one_run(self, server):
-        fill(server, "list", *range(1, 50_001))
-        assert read(server) == (ListRead(KeyState.LIST, 50_000, 50_000), [Run(1, 50_000)])
+        fill(server, "list", *range(1, 120_001))
+        assert read(server) == (ListRead(KeyState.LIST, 120_000, 120_000), [Run(1, 120_000)])
 
     @pytest.mark.parametrize("length", [1, 6, 7, 8, 14, 20, 21, 22, 1000])
     def test_any_length_at_the_edge_of_a_chunk(self, server, length):
@@ -56,12 +56,12 @@ class TestRealServers:
         ]
 
     def test_one_changed_element_divides_the_run_exactly_there(self, server):
-        for index in (0, 1, 4_999, 5_000, 5_001, 6_999, 19_999, 20_000, 39_998, 39_999):
-            fill(server, "list", *range(1, 40_001))
+        for index in (0, 1, 4_999, 5_000, 5_001, 6_999, 49_999, 50_000, 59_998, 59_999):
+            fill(server, "list", *range(1, 60_001))
             with Connection(server) as connection:
                 connection.command("LSET", "list", index, 99_999_999)
             before = [Run(1, index)] if index else []
-            after = [Run(index + 2, 39_999 - index)] if index < 39_999 else []
+            after = [Run(index + 2, 59_999 - index)] if index < 59_999 else []
             assert read(server)[1] == [*before, Run(99_999_999, 1), *after]
 
     def test_what_is_swapped_missing_and_twice(self, server):
