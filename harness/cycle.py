@@ -135,6 +135,7 @@ def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[RunWatch, Nemesis, list[Wr
     nemesis = stack.enter_context(
         Nemesis(disturbances(cycle.faults), cycle.deployment.proxied, totals, watch, replicas)
     )
+    stack.push(lambda kind, error, at: watch.give_up() if kind else None)  # first: the nemesis may wait for a node
     writers += make_writers(cycle, cycle.plans, nemesis)
     return watch, nemesis, writers
 
@@ -161,8 +162,9 @@ def _converge(cycle: Cycle, look: Mapping[str, NodeView], ask_target: Callable[[
 
 
 def _death(deployment: Deployment, node: str) -> str | None:
-    """How the node's server has ended, where it has and the runtime sees it."""
-    return deployment.death(node) if isinstance(deployment, Watched) else None
+    """How the node's server has ended, in one line, where it has and the runtime sees it; its log is kept anyway."""
+    story = deployment.death(node) if isinstance(deployment, Watched) else None
+    return story.splitlines()[0] if story else None
 
 
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
