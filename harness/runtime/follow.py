@@ -19,7 +19,7 @@ from harness.endpoint.view import NodeView
 from harness.errors import HarnessError, SetupError
 from harness.replication import ReplicationInfo
 from harness.replication_log import refusal
-from harness.resp.connection import CannotConnect, Connection, ConnectionLost
+from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.resp.replication_info import info_fields, parse_replication, replicate_from, sync_bytes
 from harness.resp.replies import ErrorReply
 from harness.runtime.readiness import WaitedTooLongError, wait_until
@@ -108,19 +108,16 @@ class _Attachment:
     def tell(self, node: Node, source: tuple[str, int]) -> None:
         """Let one node begin to follow."""
         self._log_before[node.name] = len(self._servers.log(node.name))
-        self._view(node.name)
-        with Connection(self._servers.control(node.name)) as connection:
-            try:
-                replicate_from(connection.command, *source)
-            except HarnessError as error:
-                raise SetupError(f"node {node.name} can't be made a replica: {error}") from None
+        try:
+            replicate_from(self._view(node.name).connection.command, *source)
+        except HarnessError as error:
+            raise SetupError(f"node {node.name} can't be made a replica: {error}") from None
 
     def produce(self, primary: str) -> ReplicationInfo:
         """Let a primary produce something that leaves no key, and return where it stands after that."""
-        with Connection(self._servers.control(primary)) as connection:
-            reply = connection.command("PUBLISH", CHANNEL, "")
-            if isinstance(reply, ErrorReply):
-                raise SetupError(f"node {primary} can't publish a message for its replicas to process: {reply}")
+        reply = self._view(primary).connection.command("PUBLISH", CHANNEL, "")
+        if isinstance(reply, ErrorReply):
+            raise SetupError(f"node {primary} can't publish a message for its replicas to process: {reply}")
         return self._view(primary).replication()
 
     def wait_for(self, nodes: Sequence[str], what: str, done: Done) -> None:

@@ -66,6 +66,7 @@ class LocalDeployment(ServersDeployment):
         super().__init__(topology)
         self._owner = owner
         self._folder = owner.folder("replication-harness")
+        self._servers: list[ProcessServer] = []
 
     def start(self, host: str, ports: Mapping[str, int], engines: Mapping[str, Engine]) -> None:
         """Start all nodes side by side, and wait until each answers."""
@@ -80,7 +81,8 @@ class LocalDeployment(ServersDeployment):
                 upstream=upstream_of(node, self.topology, admins),
                 knows_channels=knows_channels(engines[node.name].version),
             )
-            self._nodes[node.name] = Started(ProcessServer(plan, engines[node.name], self._owner))
+            self._servers.append(ProcessServer(plan, engines[node.name], self._owner))
+            self._nodes[node.name] = Started(self._servers[-1])
         for started in self._nodes.values():
             started.server.start()
         for name in self._nodes:
@@ -96,8 +98,10 @@ class LocalDeployment(ServersDeployment):
 
     def close(self) -> None:
         """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
-        for started in self._nodes.values():
-            started.server.kill()
+        for server in self._servers:
+            server.condemn()
+        for server in self._servers:
+            server.kill()
         try:
             while self._proxied:
                 self._proxied.popitem()[1].close()

@@ -105,12 +105,18 @@ class Owner:
         """Its maker has removed it."""
         self._in_docker.discard(what)
 
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a process of ours and its own children at once, and wait for its end; nothing where it has ended."""
+    def condemn(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process of ours and its own children; nothing where it has ended. `stop` then waits for it: several
+        that are condemned first end side by side.
+        """
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process of ours and its own children at once, and wait for its end; nothing where it has ended."""
+        self.condemn(process)
+        process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()

@@ -191,6 +191,11 @@ class ProcessServer(Server):
             raise SetupError(cause if self._process else f"node {self.plan.node.name} was not started")
         self._process.send_signal(number)
 
+    def condemn(self) -> None:
+        """Send what ends it; `kill` then waits for that."""
+        if self._process is not None:
+            self._owner.condemn(self._process)
+
     def kill(self) -> None:
         if self._process is not None:
             self._owner.stop(self._process)
