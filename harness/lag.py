@@ -15,6 +15,7 @@ from harness.checker.evidence import Shrink
 from harness.checker.lag import LagCurve, ShrinkWatch
 from harness.endpoint.address import Endpoint
 from harness.endpoint.view import ListKey, NodeView, NotServingError, Sample
+from harness.resp.connection import Interrupted
 
 INTERVAL_S = 0.01
 Record = Callable[[float, str, float, int], None]  # seconds since start, node, lag in ms, processed offset
@@ -30,13 +31,15 @@ class LagSampler:
         streams: Mapping[str, ListKey],
         record: Record,
     ) -> None:
-        self._primary = NodeView(primary)
-        self._replicas = {node: NodeView(endpoint) for node, endpoint in replicas.items()}
         self._streams, self._record = streams, record
         self._curve = LagCurve()
         self._shrinking = {node: ShrinkWatch(node, tuple(streams)) for node in replicas}
         self._max_ms = dict.fromkeys(replicas, 0.0)
         self._ended = threading.Event()
+        self._primary = NodeView(primary, interrupted=self._ended.is_set)
+        self._replicas = {
+            node: NodeView(endpoint, interrupted=self._ended.is_set) for node, endpoint in replicas.items()
+        }
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._sample_until_ended, name="lag sampler", daemon=True)
         self.failure: str | None = None
@@ -49,7 +52,7 @@ class LagSampler:
         self.stop()
 
     def stop(self) -> None:
-        """Take no more samples; waits for the one under way."""
+        """Take no more samples, and end the one under way."""
         self._ended.set()
         self._thread.join()
 
@@ -67,6 +70,8 @@ class LagSampler:
             while not self._ended.is_set():
                 self._sample()
                 self._ended.wait(INTERVAL_S)
+        except Interrupted:
+            return  # by `stop`, while a node kept it waiting
         except Exception as error:  # noqa: BLE001 - whatever kills the sampler is told as a doubt, and decides
             self.failure = f"the lag sampler died: {type(error).__name__}: {error}"
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
@@ -29,6 +30,11 @@ class RunWatch:
         self._deployment, self._writers = deployment, writers
         self._views: dict[str, NodeView] = {}
         self._readers: list[tuple[str, Connection]] = []
+        self._given_up = threading.Event()
+
+    def give_up(self) -> None:
+        """Wait for no node any more, from any thread: whoever waits gets Interrupted."""
+        self._given_up.set()
 
     def reads(self, node: str, connection: Connection) -> None:
         """From now on this connection, over which we read from the node, counts as one of our clients."""
@@ -80,5 +86,5 @@ class RunWatch:
 
     def _ask(self, node: str, question: Callable[[NodeView], T]) -> T:
         if node not in self._views:
-            self._views[node] = NodeView(self._deployment.control(node))
+            self._views[node] = NodeView(self._deployment.control(node), interrupted=self._given_up.is_set)
         return ask(self._views[node], question)

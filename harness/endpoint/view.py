@@ -14,6 +14,7 @@ from harness.replication import ReplicationInfo
 from harness.resp.connection import Connection
 from harness.resp.replication_info import parse_replication, sync_bytes
 from harness.resp.replies import ErrorReply, Reply
+from harness.resp.transport import never
 
 _DATABASE = re.compile(r"^db(\d+):keys=(\d+)", re.MULTILINE)
 _NOT_SERVING = frozenset({"LOADING", "MASTERDOWN", "BUSY"})
@@ -34,10 +35,13 @@ class Sample:
 
 
 class NodeView:
-    """A connection of its own to one node, opened when first needed; not for two threads at once."""
+    """A connection of its own to one node, opened when first needed; not for two threads at once.
 
-    def __init__(self, endpoint: Endpoint, *, timeout_s: float = 10.0) -> None:
-        self._endpoint, self._timeout_s = endpoint, timeout_s
+    interrupted: asked while it waits; True ends the wait with Interrupted.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, timeout_s: float = 10.0, interrupted: Callable[[], bool] = never) -> None:
+        self._endpoint, self._timeout_s, self._interrupted = endpoint, timeout_s, interrupted
         self._connection: Connection | None = None
         self._db = endpoint.db  # selected on the connection
 
@@ -56,7 +60,7 @@ class NodeView:
     @property
     def connection(self) -> Connection:
         if self._connection is None:
-            self._connection = Connection(self._endpoint, timeout_s=self._timeout_s)
+            self._connection = Connection(self._endpoint, timeout_s=self._timeout_s, interrupted=self._interrupted)
         return self._connection
 
     def info(self, section: str) -> str:
