@@ -23,6 +23,7 @@ from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
 from harness.runtime.base import Capability, NodeFacts
+from harness.runtime.cluster import BUS_OFFSET, Announced, ClusterMap, form_cluster
 from harness.runtime.follow import follow_all
 from harness.runtime.server import Server
 from harness.runtime.server_config import USUAL_HZ, Credentials, changes_clock
@@ -51,8 +52,12 @@ class ServersDeployment(ABC):
         self._nodes: dict[str, Started] = {}
         self._proxied: dict[Link, FaultLink] = {}
         self._attached = False
+        self.cluster = ClusterMap(topology, self.control, self.death)
 
     def attach(self) -> None:
+        if self.topology.is_cluster:
+            self._form_cluster()
+            return
         sources = {node.name: self._source(node) for node in self.topology.replicas}
         follow_all(self, sources)
         for name, started in self._nodes.items():
@@ -60,6 +65,19 @@ class ServersDeployment(ABC):
                 started.server.plan = replace(started.server.plan, follows=sources[name])
             self._slow_down(name)
         self._attached = True
+
+    def _form_cluster(self) -> None:
+        form_cluster(self, self.cluster, {node: self._announced(node) for node in self.topology.nodes})
+        for name in self._nodes:
+            self._slow_down(name)
+        self._attached = True
+
+    def _announced(self, node: str) -> Announced:
+        """A replica follows the address that its primary announces; so all links of a shard lead through one proxy."""
+        plan = self._server(node).plan
+        proxies = [proxy for link, proxy in self._proxied.items() if link.source == node]
+        host, port = proxies[0].listen if proxies else (plan.host, plan.port)
+        return Announced(host, port, plan.port + BUS_OFFSET)
 
     def endpoint(self, node: str) -> Endpoint:
         plan = self._server(node).plan
