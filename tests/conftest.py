@@ -16,3 +16,4 @@ if "HARNESS_CACHE" not in os.environ:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "container: needs a Docker daemon")
+    config.addinivalue_line("markers", "alone: holds a bound on time, so that it runs with no other test beside it")

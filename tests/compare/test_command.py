@@ -85,6 +85,7 @@ def test_bad_options(pair: Pair, options: tuple[str, str], message: str, capfd: 
     assert message in capfd.readouterr().err
 
 
+@pytest.mark.alone
 def test_ctrl_c_ends_it_within_a_second(pair: Pair) -> None:
     on_both(pair, lambda client: client.mset({f"k{number}": "v" for number in range(5_000)}))
     words = [sys.executable, "-m", "harness", "compare", *urls(pair), "--max-commands-per-second", "500"]

@@ -53,6 +53,7 @@ def link_is_up(deployment: Deployment) -> bool:
         return bool(view.replication().link_up)
 
 
+@pytest.mark.alone
 def test_latency_delays_the_replica_and_not_the_writer(deploy: Deploy) -> None:
     deployment = deploy([A_TO_B])
     link = deployment.proxied[A_TO_B]
@@ -66,6 +67,7 @@ def test_latency_delays_the_replica_and_not_the_writer(deploy: Deploy) -> None:
     write_and_await(deployment, 2)
 
 
+@pytest.mark.alone
 def test_latency_on_the_client_delays_the_writer(deploy: Deploy) -> None:
     deployment = deploy([CLIENT_TO_A])
     assert deployment.entry("a") != deployment.endpoint("a")
@@ -76,6 +78,7 @@ def test_latency_on_the_client_delays_the_writer(deploy: Deploy) -> None:
         assert 0.05 <= time.monotonic() - began < 1
 
 
+@pytest.mark.alone
 def test_bandwidth(deploy: Deploy) -> None:
     deployment = deploy([A_TO_B])
     deployment.proxied[A_TO_B].add(Toxic("bandwidth", {"rate": 500}, Direction.TO_TARGET), A_TO_B)
