@@ -30,7 +30,7 @@ from harness.place import MemoryPlace
 from harness.plan import plan_streams
 from harness.resp import encode
 from harness.resp.connection import Connection
-from harness.resp.list_reader import read_list
+from harness.resp.key_reader import read_key
 from harness.workload.base import NoMarks
 
 A_COMMAND, A_CHUNK = 1000, 20_000
@@ -173,7 +173,7 @@ def readers(pair: Pair, values: int) -> dict[str, Way]:
 
     def ours() -> None:
         with Connection(pair.b) as connection:
-            assert read_list(connection, KEY, lambda run: None).length == values
+            assert read_key(connection, KEY, lambda run: None).length == values
 
     ways: dict[str, Way] = {"read: redis-py LRANGE 0 -1, own parser": at_once(_RESP2Parser), "read: ours": ours}
     if has("hiredis"):

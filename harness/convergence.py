@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from harness.checker.evidence import Convergence, Target
 from harness.checker.offsets import reached
-from harness.endpoint.view import ListKey, NodeView, Sample
+from harness.endpoint.view import NodeView, Sample
+from harness.kinds import KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.runtime.readiness import WaitedTooLongError, wait_until
@@ -58,7 +59,7 @@ def digits_up_to(last: int) -> int:
     return total
 
 
-def take_target(root: NodeView, streams: Mapping[str, ListKey], before: Sample, acknowledged: int) -> Target:
+def take_target(root: NodeView, streams: Mapping[str, KeyRef], before: Sample, acknowledged: int) -> Target:
     """Ask the root primary, in one transaction, what it holds. before: its state when writing began."""
     sample = ask(root, lambda view: view.sample(tuple(streams.values())))
     lengths = {name: length or 0 for name, length in zip(streams, sample.lengths, strict=True)}

@@ -19,17 +19,18 @@ from harness.errors import Failure
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
-from harness.plan import StreamPlan
+from harness.plan import StreamPlan, keys_of
 from harness.replication_log import refusal
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
-from harness.resp.list_reader import read_list
+from harness.resp.read import read_any
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
 from harness.runtime.readiness import WaitedTooLongError
 from harness.scenario.model import Fault
 from harness.topology import CLIENT, Link
 from harness.watch import RunWatch
 from harness.workload.base import Marks, Route, Writer
-from harness.workload.list_append import AppendPlan, ListAppendWriter
+from harness.workload.dialect import Style
+from harness.workload.numbered import NumberedWriter, WritePlan
 
 LOOK_EVERY_S = 0.2  # whether the server that is written to still runs
 
@@ -102,7 +103,7 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.end("write")
 
         laps.begin("converge")
-        keys = {plan.name: plan.list_key for plan in plans}
+        keys = {name: plan.ref for name, plan in keys_of(plans).items()}
         acknowledged = sum(writer.ledger.acknowledged for writer in writers)
         moments = [*(writer.last_acknowledged_at for writer in writers), nemesis.last_heal]
         since = max((moment for moment in moments if moment), default=time.monotonic())
@@ -112,7 +113,9 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.begin("verify")
         vouched = Vouched(cycle, watch, since)
         readings = tuple(
-            read(cycle.deployment, node, plan, cycle.place, vouched.ready) for node in cycle.nodes for plan in plans
+            read(cycle.deployment, node, plan, cycle.place, vouched.ready)
+            for node in cycle.nodes
+            for plan in keys_of(plans).values()
         )
         nemesis.close()
         laps.end("verify")
@@ -170,8 +173,8 @@ def _death(deployment: Deployment, node: str) -> str | None:
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
     """A writer through the primary, with a new ledger, for each plan."""
     return [
-        ListAppendWriter(
-            AppendPlan(plan.key, plan.values, plan.batch.shape, plan.batch.sizes or (plan.batch.size,)),
+        NumberedWriter(
+            write_plan(plan),
             _route(cycle, plan),
             cycle.place.ledger(plan.name),
             marks,
@@ -179,6 +182,19 @@ def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> lis
         )
         for index, plan in enumerate(plans)
     ]
+
+
+def write_plan(plan: StreamPlan) -> WritePlan:
+    """The plan as its writer takes it."""
+    return WritePlan(
+        key=plan.key,
+        values=plan.numbers,
+        shape=plan.batch.shape,
+        sizes=plan.batch.sizes or (plan.batch.size,),
+        kind=plan.kind,
+        style=Style(plan.push, plan.scores),
+        shared=plan.read_as is not None,
+    )
 
 
 def _route(cycle: Cycle, plan: StreamPlan) -> Route:
@@ -288,12 +304,12 @@ def read(
     ready: Callable[[Connection, str, StreamPlan], None],
 ) -> Reading:
     """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads."""
-    sink = place.sink(node, plan.name)
+    sink = place.sink(node, plan.reading)
     state, length, found_type, error = KeyState.UNREADABLE, 0, None, None
     try:
         with Connection(deployment.entry(node).with_database(plan.db)) as connection:
             ready(connection, node, plan)
-            found = read_list(connection, plan.key, sink.add)
+            found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores)
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
     except Failure as failure:
         error = str(failure)
@@ -301,13 +317,13 @@ def read(
         sink.abandon()
         raise
     sink.close()
-    runs = place.runs(node, plan.name)
-    return Reading(node, plan.name, state, runs, length=length, found_type=found_type, error=error)
+    runs = place.runs(node, plan.reading)
+    return Reading(node, plan.reading, state, runs, length=length, found_type=found_type, error=error)
 
 
 def read_now(deployment: Deployment, node: str, plans: Sequence[StreamPlan], place: Place) -> tuple[Reading, ...]:
     """Every stream from one node, without waiting for anything."""
-    return tuple(read(deployment, node, plan, place, _at_once) for plan in plans)
+    return tuple(read(deployment, node, plan, place, _at_once) for plan in keys_of(plans).values())
 
 
 def _at_once(connection: Connection, node: str, plan: StreamPlan) -> None:
@@ -354,4 +370,11 @@ def _stream(cycle: Cycle, plan: StreamPlan) -> Stream:
         values=plan.values,
         entries=cycle.place.entries(plan.name),
         must_acknowledge=undisturbed,
+        kind=plan.kind,
+        push=plan.push,
+        scores=plan.scores,
+        first=plan.numbers.first,
+        block=plan.numbers.block,
+        stride=plan.numbers.stride,
+        read_as=plan.read_as,
     )

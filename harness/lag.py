@@ -14,7 +14,8 @@ from typing import Self
 from harness.checker.evidence import Shrink
 from harness.checker.lag import LagCurve, ShrinkWatch
 from harness.endpoint.address import Endpoint
-from harness.endpoint.view import ListKey, NodeView, NotServingError, Sample
+from harness.endpoint.view import NodeView, NotServingError, Sample
+from harness.kinds import KeyRef
 from harness.resp.connection import Interrupted
 
 INTERVAL_S = 0.01
@@ -28,7 +29,7 @@ class LagSampler:
         self,
         primary: Endpoint,
         replicas: Mapping[str, Endpoint],
-        streams: Mapping[str, ListKey],
+        streams: Mapping[str, KeyRef],
         record: Record,
     ) -> None:
         self._streams, self._record = streams, record

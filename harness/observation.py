@@ -17,7 +17,7 @@ from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_
 from harness.endpoint.view import NodeView, NodeViews
 from harness.lag import LagSampler
 from harness.place import DirectoryPlace
-from harness.plan import StreamPlan
+from harness.plan import StreamPlan, keys_of
 from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
@@ -118,7 +118,7 @@ class Sampling:
         by_canary = deployment.by_canary if isinstance(deployment, VouchedByCanary) else frozenset()
         replicas = [node.name for node in deployment.topology.replicas]
         plain = {node: deployment.control(node) for node in replicas if node not in by_canary}
-        streams = {plan.name: plan.list_key for plan in self._stage.plans}
+        streams = {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
         if plain:
             primary = deployment.control(self._stage.primary)
             self._samplers.append(LagSampler(primary, plain, streams, curve.add))

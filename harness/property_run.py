@@ -26,7 +26,7 @@ from harness.errors import ExitCode, Failure, SetupError
 from harness.observation import can_refuse, judged_nodes, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
-from harness.plan import StreamPlan, plan_streams
+from harness.plan import StreamPlan, keys_of, plan_streams
 from harness.report.facts import Counts, Draws, RunFacts
 from harness.report.store import RunDirectory
 from harness.report.summary import count_elements
@@ -267,11 +267,11 @@ class Drawing:
 
     def _remove(self, plans: tuple[StreamPlan, ...]) -> None:
         if self.stage.external is not None:
-            for plan in plans:
+            for plan in keys_of(plans).values():
                 self.stage.external.keys.release(self.stage.primary, plan.key.decode(), plan.db)
             return
-        for plan in plans:
-            ask(self.views[self.stage.primary], partial(NodeView.remove, key=plan.list_key))
+        for plan in keys_of(plans).values():
+            ask(self.views[self.stage.primary], partial(NodeView.remove, key=plan.ref))
 
     def _open(self) -> None:
         stage = self._opened.enter_context(open_stage(self._loaded, self._options, self._run_id))

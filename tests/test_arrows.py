@@ -28,6 +28,9 @@ IMPURE = {
 PURE = (
     "topology.py",
     "history.py",
+    "kinds.py",
+    "values.py",
+    "scores.py",
     "replication.py",
     "replication_log.py",
     "endpoint/allowed.py",

@@ -17,7 +17,7 @@ from harness.commands.output import Output
 from harness.endpoint.address import Endpoint
 from harness.report.readings import RunsWriter, newest_first
 from harness.resp.connection import Connection
-from harness.resp.list_reader import read_list
+from harness.resp.key_reader import read_key
 
 
 def main(host: str, port: int, key: str) -> None:
@@ -25,7 +25,7 @@ def main(host: str, port: int, key: str) -> None:
         began = time.perf_counter()
         readings = Path(folder) / "readings.jsonl"
         with Connection(Endpoint(host, port)) as connection, RunsWriter(readings) as sink:
-            found = read_list(connection, key, sink.add)
+            found = read_key(connection, key, sink.add)
         if found.state is not KeyState.LIST:
             sys.exit(f"{key} could not be read: {found.error or found.state}")
         Output().blocks(newest_first(readings))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.history import Entry
+from harness.kinds import KINDS, DataType
+from harness.values import Values
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,14 @@ class Run:
     count: int
     raw: bytes | None = None
 
+    @property
+    def others(self) -> bool:
+        """Whether these are other producers' elements, which stand between; never as a node's own reading."""
+        return self.raw is None and self.first == 0
+
 
 class KeyState(StrEnum):
-    LIST = "list"  # the key's own expected type was there and was read to its end
+    LIST = "list"  # whatever the type: the key's own expected type was there and was read to its end
     ABSENT = "absent"
     WRONG_TYPE = "wrong_type"
     UNREADABLE = "unreadable"  # an error reply, or a read that ended early: nothing can be said
@@ -50,10 +57,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Stream:
-    """One key that was written: a workload, or a preload. name: "workload", "workload.1", "preload.0", …
+    """What one producer wrote to one key: a workload, or a preload. name: "workload", "workload.1", "preload.0", …
 
     entries: its ledger; must_acknowledge: no fault touched the writer's way or a node, so that each value must be
-    acknowledged.
+    acknowledged. values: how many; first, block, stride: which, as in `Values`. push: the end of a list at which
+    elements were added; scores: of a sorted set's members. read_as: the name under which the key was read, where
+    several producers share it.
     """
 
     name: str
@@ -62,6 +71,26 @@ class Stream:
     values: int
     entries: Callable[[], Iterable[Entry]]
     must_acknowledge: bool = True
+    kind: str = "list_append"
+    push: str = "right"
+    scores: str = "ids"
+    first: int = 1
+    block: int = 0
+    stride: int = 0
+    read_as: str | None = None
+
+    @property
+    def numbers(self) -> Values:
+        return Values(self.values, self.first, self.block, self.stride)
+
+    @property
+    def data_type(self) -> DataType:
+        return KINDS[self.kind]
+
+    @property
+    def reading(self) -> str:
+        """The name under which its key was read."""
+        return self.read_as or self.name
 
 
 @dataclass(frozen=True)

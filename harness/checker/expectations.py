@@ -61,7 +61,7 @@ class _Comparison:
 
     def lists(self, expect: Expect) -> None:
         """Expectations of a list speak of the workloads: preloads are judged, but not meant."""
-        keys = {each.name: each.key for each in self.evidence.streams if not each.name.startswith("preload")}
+        keys = {each.reading: each.key for each in self.evidence.streams if not each.name.startswith("preload")}
         for reading in self.evidence.readings:
             if reading.node not in self.nodes or reading.stream not in keys:
                 continue

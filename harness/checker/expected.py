@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from harness.checker.evidence import Stream
 from harness.history import Acknowledged, Broken, Entry, LengthJump, Refused, Resolved, Unanswered
+from harness.values import Values
 
 MAX_FLOATING = 1000  # unfenced connections that one pass follows
 _MAX_SUM_WORK = 10**11  # bits shifted while trying whether any whole commands add up to a length
@@ -216,8 +217,10 @@ def expected_order(stream: Stream) -> ExpectedOrder:
     draft = _Draft()
     for entry in stream.entries():
         draft.add(entry)
-    _check_account(draft, stream.values)
+    _check_account(draft, stream.numbers)
     opens = draft.open_commands()
+    if not stream.data_type.ordered:  # where an element stands says nothing of when it was written
+        draft.pieces.sort(key=lambda piece: piece.first)
     sums, suspicions, doubts = _resolve(draft, opens)
     numbers = {key: number for number, key in enumerate(opens)}
     segments = list(_segments(draft.pieces, opens, numbers))
@@ -253,22 +256,46 @@ def _count(entry: Acknowledged | Refused | Unanswered) -> int:
     return entry.last - entry.first + 1
 
 
-def _check_account(draft: _Draft, values: int) -> None:
-    """Each of 1..values has one command that can have worked, or only refused ones."""
+def _check_account(draft: _Draft, numbers: Values) -> None:
+    """Each of the numbers has one command that can have worked, or only refused ones."""
     worked = sorted((piece.first, piece.first + piece.count - 1) for piece in draft.pieces)
     for (_, last), (first, _) in pairwise(worked):
         if first <= last:
             raise UnusableLedgerError(f"the ledger has two commands for element {first} that can have worked")
-    accounted = 0
-    for first, last in sorted(worked + draft.refused):
-        if first > accounted + 1:
-            break
-        accounted = max(accounted, last)
-    if accounted < values:
-        raise UnusableLedgerError(f"the ledger does not say how element {accounted + 1} of {values} ended")
-    outside = [edge for first, last in worked + draft.refused for edge in (first, last) if not 1 <= edge <= values]
-    if outside:
-        raise UnusableLedgerError(f"the ledger speaks of element {outside[0]}, and the elements are 1..{values}")
+    accounted = _merged(sorted(worked + draft.refused))
+    written = _merged((first, first + count - 1) for first, count in numbers.runs())
+    for first, _ in _beyond(written, accounted):
+        raise UnusableLedgerError(f"the ledger does not say how element {first} of {numbers.count} ended")
+    for first, last in _beyond(accounted, written):
+        which = first if first < numbers.first or not numbers.count else last
+        elements = f"{numbers.first}..{numbers.at(numbers.count - 1)}"
+        raise UnusableLedgerError(f"the ledger speaks of element {which}, and the elements are {elements}")
+
+
+_Ranges = list[tuple[int, int]]  # first and last, ascending
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> _Ranges:
+    merged: _Ranges = []
+    for first, last in ranges:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _beyond(ranges: _Ranges, others: _Ranges) -> Iterator[tuple[int, int]]:
+    """The parts of these merged ranges that lie in none of the other ones."""
+    for first, last in ranges:
+        at, start = max(0, bisect_right(others, (first, sys.maxsize)) - 1), first
+        while at < len(others) and others[at][0] <= last:
+            if others[at][0] > start:
+                yield start, others[at][0] - 1
+            start = max(start, others[at][1] + 1)
+            at += 1
+        if start <= last:
+            yield start, last
 
 
 def _resolve(

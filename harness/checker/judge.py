@@ -12,7 +12,9 @@ from dataclasses import replace
 from harness.checker.evidence import Convergence, Evidence, OtherKey, Reading, Shrink, Stream, Target
 from harness.checker.expectations import Docket, check_expectations, fits, in_words
 from harness.checker.expected import ExpectedOrder, UnusableLedgerError, expected_order
-from harness.checker.list_order import Circumstances, Findings, check_order
+from harness.checker.key import check_order
+from harness.checker.list_order import Circumstances, Findings
+from harness.checker.shared import own_length, own_part, producers, shortfall
 from harness.checker.show import elements
 from harness.checker.verdict import Anomaly, First, Kind, Outcome, Verdict
 from harness.checker.witness import with_primary
@@ -63,12 +65,15 @@ class _Trial:
         self.evidence, self.expect, self.docket = evidence, expect, docket
         self.nodes = [node for node in evidence.nodes if expect.nodes is None or node in expect.nodes]
         self.orders: dict[str, ExpectedOrder] = {}
+        self.producers = producers(evidence.streams)
 
     # lists
 
     def judge_lists(self) -> None:
         self.docket.doubts += self._vacuous()
         found: dict[tuple[str, str], Findings] = {}
+        for stream in self.evidence.streams:
+            self._read_ledger(stream)
         for stream in self.evidence.streams:
             found.update({(node, stream.name): findings for node, findings in self._stream(stream)})
         for node in self.nodes:
@@ -77,7 +82,19 @@ class _Trial:
                     self.docket.anomalies += findings.anomalies
                     self.docket.doubts += findings.doubts
                     self.docket.notes += findings.notes
+            self.docket.anomalies += self._short(node, found)
             self._judge_convergence(node)
+
+    def _short(self, node: str, found: Mapping[tuple[str, str], Findings]) -> Iterator[Anomaly]:
+        """Keys of several producers, none of which misses anything, that are shorter than the primary's."""
+        for name, together in self.producers.items():
+            clean = all(not found[node, each.name].anomalies for each in together if (node, each.name) in found)
+            reading = next((each for each in self.evidence.readings if (each.node, each.stream) == (node, name)), None)
+            target = self._target(together[0]) if len(together) > 1 and clean else None
+            if target is not None and reading is not None:
+                caught_up = self._caught_up(node, target)
+                if short := shortfall(reading, together[0], target.lengths[name], caught_up):
+                    yield short
 
     def _vacuous(self) -> Iterator[str]:
         """Evidence in which nothing was looked at proves nothing."""
@@ -90,18 +107,21 @@ class _Trial:
                 yield f"{node} should be judged, and was not looked at"
         places: dict[tuple[int, str], str] = {}
         for stream in self.evidence.streams:
-            other = places.setdefault((stream.db, stream.key), stream.name)
-            if other != stream.name:
-                yield f"{other} and {stream.name} were both written to {stream.key} in db {stream.db}"
+            other = places.setdefault((stream.db, stream.key), stream.reading)
+            if other != stream.reading:
+                yield f"{other} and {stream.reading} were both written to {stream.key} in db {stream.db}"
 
-    def _stream(self, stream: Stream) -> Iterator[tuple[str, Findings]]:
+    def _read_ledger(self, stream: Stream) -> None:
         try:
-            order = self.orders[stream.name] = expected_order(stream)
+            self.orders[stream.name] = expected_order(stream)
         except UnusableLedgerError as error:
             self.docket.doubts.append(f"{stream.name}: {error}")
-            return
         except Exception as error:  # noqa: BLE001 - a checker that crashes gives unknown, never valid
             self.docket.doubts.append(f"{stream.name}: its ledger can't be read: {type(error).__name__}: {error}")
+
+    def _stream(self, stream: Stream) -> Iterator[tuple[str, Findings]]:
+        order = self.orders.get(stream.name)
+        if order is None:
             return
         self._judge_acknowledgements(stream, order)
         readings = [reading for node in self.nodes if (reading := self._reading(node, stream)) is not None]
@@ -125,28 +145,35 @@ class _Trial:
     def _beside_primary(self, findings: Findings, stream: Stream) -> Findings:
         """Where the primary was read as well, tell whether it differs."""
         for reading in self.evidence.readings:
-            if reading.stream == stream.name and reading.node not in self.nodes:
+            if reading.stream == stream.reading and reading.node not in self.nodes:
                 return with_primary(findings, reading)
         return findings
 
     def _reading(self, node: str, stream: Stream) -> Reading | None:
-        found = [each for each in self.evidence.readings if each.node == node and each.stream == stream.name]
+        found = [each for each in self.evidence.readings if each.node == node and each.stream == stream.reading]
         if len(found) != 1:
-            self.docket.doubts.append(f"{stream.name} was read {len(found)} times from {node}, not once")
-        return found[0] if len(found) == 1 else None
+            self.docket.doubts.append(f"{stream.reading} was read {len(found)} times from {node}, not once")
+            return None
+        return own_part(found[0], stream, self.producers[stream.reading])
 
     def _circumstances(self, node: str, stream: Stream) -> Circumstances:
         target = self._target(stream)
         if target is None:
             return Circumstances(None, caught_up=False)
+        together = self.producers[stream.reading]
+        length = own_length(target.lengths[stream.reading], stream, together, self.orders)
+        return Circumstances(length, self._caught_up(node, target))
+
+    def _caught_up(self, node: str, target: Target) -> bool:
         convergence = self._convergence(node)
-        caught_up = convergence is not None and convergence.reached and not _means_nothing(convergence, target)
-        return Circumstances(target.lengths[stream.name], caught_up or node in self.evidence.targets)
+        reached = convergence is not None and convergence.reached and not _means_nothing(convergence, target)
+        return reached or node in self.evidence.targets
 
     def _target(self, stream: Stream) -> Target | None:
-        found = [target for target in self.evidence.targets.values() if stream.name in target.lengths]
+        found = [target for target in self.evidence.targets.values() if stream.reading in target.lengths]
         if len(found) != 1:
-            self.docket.doubts.append(f"{stream.name}: {len(found)} primaries told what they held at the end, not one")
+            text = f"{stream.reading}: {len(found)} primaries told what they held at the end, not one"
+            self.docket.doubts.append(text)
         return found[0] if len(found) == 1 else None
 
     def _judge_acknowledgements(self, stream: Stream, order: ExpectedOrder) -> None:
@@ -195,7 +222,7 @@ class _Trial:
     def judge_keys(self) -> None:
         named = {(anomaly.node, anomaly.db, anomaly.key) for anomaly in self.docket.anomalies}
         self.docket.anomalies += [_stray_key(other) for other in self.evidence.other_keys if other.node in self.nodes]
-        streams = {stream.name: stream for stream in self.evidence.streams}
+        streams = {stream.reading: stream for stream in self.evidence.streams}
         for shrink in self.evidence.shrinks:
             stream = streams.get(shrink.stream)
             if stream is None:
@@ -213,20 +240,24 @@ class _Trial:
 
     def judge_expectations(self) -> None:
         check_expectations(self.evidence, self.expect, self.nodes, self.docket)
-        if self.expect.list == "exact":
-            self.docket.unmet += self._inexact()
+        self.docket.unmet += self._inexact()
         unanswered = sum(order.unanswered for order in self.orders.values())
         if self.expect.unknown is not None and not fits(self.expect.unknown, unanswered):
             expected = in_words(self.expect.unknown)
             self.docket.unmet.append(f"unknown: {unanswered} elements got no decisive answer, not {expected}")
 
     def _inexact(self) -> Iterator[str]:
-        """Anomalies of the lists themselves, where their kind is expected, but meant for other keys."""
-        keys = {(stream.db, stream.key) for stream in self.evidence.streams}
+        """Anomalies of the keys themselves, where their kind is expected, but meant for other keys."""
+        wanted = {"list": self.expect.list, "zset": self.expect.sorted_set}
+        exact = {
+            (stream.db, stream.key): stream.data_type.title.replace(" ", "_")
+            for stream in self.evidence.streams
+            if wanted.get(stream.data_type.name) == "exact"
+        }
         for anomaly in self.docket.anomalies:
-            of_a_list = anomaly.kind is not Kind.SHRANK and (anomaly.db, anomaly.key) in keys
-            if of_a_list and anomaly.kind in (self.expect.anomalies or ()):
-                yield f"list: {anomaly.key} on {anomaly.node} is not exact ({anomaly.kind})"
+            key = exact.get((anomaly.db, anomaly.key)) if anomaly.kind is not Kind.SHRANK else None
+            if key is not None and anomaly.kind in (self.expect.anomalies or ()):
+                yield f"{key}: {anomaly.key} on {anomaly.node} is not exact ({anomaly.kind})"
 
 
 def _most_held(findings: Mapping[str, Findings]) -> dict[int, int]:

@@ -1,4 +1,5 @@
-"""Judges one list: is it what the ledger allows? Each place that is not gets one name.
+"""Judges one list, or another key whose elements have an order: is it what the ledger allows? Each place that is not
+gets one name.
 
 The pass (scan) tells what was seen where, `missing` which absent elements must be there; here the primary's list length
 is weighed and the anomalies are named.
@@ -12,12 +13,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.checker.evidence import KeyState, Reading, Stream
-from harness.checker.expected import MAX_FLOATING, ExpectedOrder, UnusableLedgerError, expected_order
+from harness.checker.expected import MAX_FLOATING, ExpectedOrder
 from harness.checker.missing import Absent, Missing
 from harness.checker.scan import Scan, Spot, Tally
 from harness.checker.show import elements
 from harness.checker.verdict import Anomaly, First, Kind
-from harness.checker.witness import with_primary
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,6 @@ class Circumstances:
     held_elsewhere: Mapping[int, int] = field(default_factory=dict)
 
 
-def check_list(
-    stream: Stream, reading: Reading, *, target_length: int | None, caught_up: bool, primary: Reading | None = None
-) -> Findings:
-    """Hold a reading against its stream's ledger. primary: the primary's own reading, to tell whether it differs."""
-    try:
-        order = expected_order(stream)
-    except UnusableLedgerError as error:
-        return Findings(doubts=(f"{stream.name}: {error}",))
-    findings = check_order(stream, order, reading, Circumstances(target_length, caught_up))
-    return with_primary(findings, primary) if primary is not None else findings
-
-
-def check_order(stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> Findings:
-    """The same, with a ledger already read."""
-    if reading.state is KeyState.UNREADABLE:
-        reason = reading.error or "no reason given"
-        return Findings(doubts=(f"{stream.name} on {reading.node} could not be read: {reason}",), must=order.must)
-    return _Judgement(stream, order, reading, known).findings()
-
-
 def _about_ledger(stream: Stream, order: ExpectedOrder) -> tuple[str, ...]:
     doubts = [f"{stream.name}: {doubt}" for doubt in order.doubts]
     if order.floating > MAX_FLOATING:
@@ -79,18 +59,26 @@ def _about_ledger(stream: Stream, order: ExpectedOrder) -> tuple[str, ...]:
     return tuple(doubts)
 
 
-class _Judgement:
-    """One list's way from the pass to its findings."""
+class Judgement:
+    """One key's way from the pass to its findings."""
 
     def __init__(self, stream: Stream, order: ExpectedOrder, reading: Reading, known: Circumstances) -> None:
         self.stream, self.order, self.reading, self.known = stream, order, reading, known
         self.scan = Scan(order)
-        self.scan.read(reading.runs() if reading.state is KeyState.LIST else ())
+        self.scan_reading()
         self.missing = Missing(self.scan)
         self.phantom = Tally(self.scan.phantom.count, self.scan.phantom.first)
         self.surplus = 0  # elements that only the primary holds, and nobody sent
         self.excess = 0  # elements of open commands that the primary did not execute
         self.suspicions = list(order.suspicions)
+
+    def scan_reading(self) -> None:
+        """Let the pass see what the node sent."""
+        self.scan.read(self.reading.runs() if self.reading.state is KeyState.LIST else ())
+
+    def where(self, index: int) -> int:
+        """The position in the node's own list of what is the index-th element in the order of writing."""
+        return index if self.stream.push == "right" else max(0, self.scan.index - 1 - index)
 
     def findings(self) -> Findings:
         self._weigh_length_replies()
@@ -191,7 +179,9 @@ class _Judgement:
         node, where, late = self.reading.node, f"{self.stream.key} on {self.reading.node}", not self.known.caught_up
         if self.reading.state is KeyState.WRONG_TYPE:
             found = self.reading.found_type or "another type"
-            kind, first, text = Kind.WRONG_TYPE, First(None, "list", found), f"is not a list but: {found}"
+            wanted = self.stream.data_type
+            kind, first = Kind.WRONG_TYPE, First(None, wanted.name, found)
+            text = f"is not {wanted.article} but: {found}"
         else:
             kind = Kind.STALE if late else Kind.MISSING_KEY
             text = f"does not exist, and {elements(count)} must be there"
@@ -215,29 +205,31 @@ class _Judgement:
 
     def _misplaced(self) -> Iterator[Anomaly]:
         if (first := self.scan.duplicated.first) is not None:
-            text = f"{first.found} stands at index {first.index} once more"
+            text = f"{first.found} stands at index {self.where(first.index)} once more"
             count = self.scan.duplicated.count
             yield self._name(Kind.DUPLICATED, count, self._met(first), "there more than once", text)
         if (first := self.scan.reordered.first) is not None:
             late = str(self.order.segments[self.order.at(first.cursor)].value(first.cursor))
-            text = f"{late} comes after {first.found}, which was written later and stands at index {first.index}"
-            spot = First(first.index, late, first.found)
+            spot = First(self.where(first.index), late, first.found)
+            text = f"{late} comes after {first.found}, which was written later and stands at index {spot.index}"
             yield self._name(Kind.REORDERED, self.scan.reordered.count, spot, "out of order", text)
         if (first := self.phantom.first) is not None:
-            text = f"{first.found} stands at index {first.index}: {self._origin(first.found)}"
+            text = f"{first.found} stands at index {self.where(first.index)}: {self.origin(first.found)}"
             yield self._name(Kind.PHANTOM, self.phantom.count, self._met(first), "there that must not be", text)
 
     def _lost(self, holes: list[Absent]) -> Anomaly:
         first = min(holes, key=lambda absent: (absent.opening.index, absent.start))
-        spot = First(first.opening.index, str(first.value), str(first.opening.value))
-        text = f"{spot.expected} belongs before {spot.found} at index {spot.index}"
+        spot = First(self.where(first.opening.index), str(first.value), str(first.opening.value))
+        side = "before" if self.stream.push == "right" else "after"
+        text = f"{spot.expected} belongs {side} {spot.found} at index {spot.index}"
         return self._name(Kind.LOST, _total(holes), spot, "missing while later ones are there", text)
 
     def _cut_short(self, tail: list[Absent]) -> Anomaly:
         kind = Kind.TRUNCATED if self.known.caught_up else Kind.STALE
         next_one = min(tail, key=lambda absent: (absent.start < self.scan.cursor, absent.start), default=None)
-        spot = First(self.scan.index, str(next_one.value) if next_one else None, None)
-        text = f"the list ends after {elements(self.scan.index)}"
+        end = self.scan.index if self.stream.push == "right" else 0
+        spot = First(end, str(next_one.value) if next_one else None, None)
+        text = f"the {self.stream.data_type.title} ends after {elements(self.scan.index)}"
         text += f", where {spot.expected} was expected" if tail else ", and the primary's is longer"
         if kind is Kind.STALE:
             text += f"; {self.reading.node} had not caught up"
@@ -245,7 +237,7 @@ class _Judgement:
 
     def _wrong_value(self, replaced: list[tuple[Absent, Spot]]) -> Anomaly:
         absent, stray = min(replaced, key=lambda place: place[1].index)
-        spot = First(stray.index, str(absent.value), stray.found)
+        spot = First(self.where(stray.index), str(absent.value), stray.found)
         text = f"at index {spot.index} stands {spot.found} instead of {spot.expected}"
         return self._name(Kind.WRONG_VALUE, len(replaced), spot, "replaced by others", text)
 
@@ -257,11 +249,11 @@ class _Judgement:
         return Anomaly(kind, self.reading.node, self.stream.db, self.stream.key, count, first, message, at_least)
 
     def _met(self, spot: Spot) -> First:
-        return First(spot.index, self.missing.expected_from(spot.cursor), spot.found)
+        return First(self.where(spot.index), self.missing.expected_from(spot.cursor), spot.found)
 
-    def _origin(self, found: str) -> str:
+    def origin(self, found: str) -> str:
         value = int(found) if found.isdecimal() and found.isascii() and found == str(int(found)) else 0
-        if not 1 <= value <= self.stream.values:
+        if value not in self.stream.numbers:
             return "it was never sent"
         if self.order.find(value) is None and self.order.was_refused(value):
             return "its command was refused"
@@ -274,7 +266,7 @@ class _Judgement:
         if self.reading.state is KeyState.LIST and self.scan.index != self.reading.length:
             yield f"{name}: {self.reading.length} elements were read, and {self.scan.index} were kept"
         if self.reading.state is KeyState.LIST and not self.scan.index:
-            yield f"{name}: a list without elements was read, which no server keeps"
+            yield f"{name}: {self.stream.data_type.article} without elements was read, which no server keeps"
 
     def _unexplained(self) -> Iterator[str]:
         """Signs that something went wrong although this list shows nothing."""

@@ -143,7 +143,9 @@ class Scan:
         for run in runs:
             if run.count <= 0:
                 raise ValueError(f"a run of {run.count} elements in a reading")
-            if run.raw is not None:
+            if run.others:
+                self.index += run.count
+            elif run.raw is not None:
                 self._stray(run.count, shown(run.raw))
                 self.index += run.count
             else:

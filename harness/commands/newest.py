@@ -28,7 +28,7 @@ def reading_to_show(evidence: Evidence, node: str | None) -> Reading:
     stream = first_workload(evidence.streams)
     name = node or (evidence.nodes[-1] if evidence.nodes else None)
     for reading in evidence.readings:
-        if reading.node == name and stream is not None and reading.stream == stream.name:
+        if reading.node == name and stream is not None and reading.stream == stream.reading:
             return reading
     read = dict.fromkeys(reading.node for reading in evidence.readings)
     raise UsageError(f"--node {name}: that node was not read in this run; {', '.join(read) or 'no node'} was")

@@ -130,25 +130,30 @@ class Guard:
 
 
 def check_payload(payload: bytes | bytearray, key: str, scope: Scope, db: int = 0) -> None:
-    """Return if these bytes are nothing but RPUSH of numbers to this key, with MULTI and EXEC or without.
+    """Return if these bytes only add numbers to this key, by one of WRITES, with MULTI and EXEC or without.
 
     HarnessError otherwise.
     For the fast path: one pass of a compiled pattern, about as fast as the payload is built.
     """
     name = key.encode()
-    check((b"RPUSH", name, b"1"), scope, db)
+    check((WRITES[0], name, b"1"), scope, db)
     if not _payload_pattern(name).fullmatch(payload):
         raise HarnessError(
             f"a payload of {len(payload)} bytes for an endpoint that the harness did not start holds more than "
-            f"RPUSH of numbers to {key!r}"
+            f"numbers added to {key!r}"
         )
 
 
 @lru_cache(maxsize=64)
 def _payload_pattern(key: bytes) -> re.Pattern[bytes]:
-    push = rb"\*\d+\r\n\$5\r\nRPUSH\r\n\$%d\r\n%s\r\n(?:\$\d+\r\n\d+\r\n)++" % (len(key), re.escape(key))
-    return re.compile(rb"(?:" + push + rb"|\*1\r\n\$5\r\nMULTI\r\n|\*1\r\n\$4\r\nEXEC\r\n)*+")
+    names = rb"|".join(rb"\$%d\r\n%s" % (len(name), name.encode()) for name in WRITES)
+    words = rb"\$\d+\r\n(?:[-+.0-9einf]|\n)++\r\n"
+    write = rb"\*\d+\r\n(?:%b)\r\n\$%d\r\n%b\r\n(?:%b)++" % (names, len(key), re.escape(key), words)
+    return re.compile(rb"(?:" + write + rb"|\*1\r\n\$5\r\nMULTI\r\n|\*1\r\n\$4\r\nEXEC\r\n)*+")
 
+
+# What adds elements to a key of ours.
+WRITES = ("RPUSH", "LPUSH", "ZADD", "HSET", "SADD", "APPEND", "XADD")
 
 Rule = Callable[[Arguments, Scope, int], str | None]  # what is wrong with the arguments, None if nothing is
 
@@ -264,16 +269,26 @@ ALLOWED: dict[str, Rule] = {
     "DISCARD": _count(0, 0),
     "EXISTS": _reads_all,
     "GET": _reads(1, 1),
+    "GETRANGE": _reads(3, 3),
+    "HLEN": _reads(1, 1),
+    "HSCAN": _reads(4, 4),
     "INFO": _count(0, 1),
     "LLEN": _reads(1, 1),
     "LRANGE": _reads(3, 3),
     "MULTI": _count(0, 0),
     "OBJECT IDLETIME": _reads(1, 1),
     "PING": _count(0, 1),
-    "RPUSH": _push,
     "SCAN": _scan,
+    "SCARD": _reads(1, 1),
     "SELECT": _select,
     "SET": _set,
+    "SSCAN": _reads(4, 4),
+    "STRLEN": _reads(1, 1),
     "TYPE": _reads(1, 1),
     "UNLINK": _unlink,
+    "XLEN": _reads(1, 1),
+    "XRANGE": _reads(3, 3),
+    "ZCARD": _reads(1, 1),
+    "ZRANGE": _reads(4, 4),
+    **dict.fromkeys(WRITES, _push),
 }

@@ -10,6 +10,7 @@ from typing import Self
 
 from harness.endpoint.address import Endpoint
 from harness.errors import HarnessError, SetupError
+from harness.kinds import KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import Connection
 from harness.resp.replication_info import parse_replication, sync_bytes
@@ -18,7 +19,6 @@ from harness.resp.transport import never
 
 _DATABASE = re.compile(r"^db(\d+):keys=(\d+)", re.MULTILINE)
 _NOT_SERVING = frozenset({"LOADING", "MASTERDOWN", "BUSY"})
-ListKey = tuple[int, bytes]  # database number, key
 
 
 class NotServingError(SetupError):
@@ -27,7 +27,9 @@ class NotServingError(SetupError):
 
 @dataclass(frozen=True)
 class Sample:
-    """What a node showed in one transaction. lengths: in the order of the keys asked, None where one is no list."""
+    """What a node showed in one transaction. lengths: of the keys asked for, in elements, None where a key's type is
+    another one.
+    """
 
     replication: ReplicationInfo
     lengths: tuple[int | None, ...]
@@ -73,15 +75,15 @@ class NodeView:
     def replication(self) -> ReplicationInfo:
         return parse_replication(self.info("replication"))
 
-    def sample(self, keys: Sequence[ListKey] = ()) -> Sample:
-        """Replication state and list lengths as of one moment: one MULTI."""
+    def sample(self, keys: Sequence[KeyRef] = ()) -> Sample:
+        """Replication state and the keys' lengths as of one moment: one MULTI."""
         commands: list[tuple[str | bytes, ...]] = [("MULTI",)]
         asked: list[int] = []  # where in the transaction each length stands
         connection = self.connection
-        for db, key in keys:
-            commands += self._select(db)
+        for key in keys:
+            commands += self._select(key.db)
             asked.append(len(commands) - 1)
-            commands.append(("LLEN", key))
+            commands.append((key.data_type.length, key.key))
         commands += [("INFO", "replication"), ("EXEC",)]
         connection.send(b"".join(connection.pack(*words) for words in commands))
         replies = [connection.take_reply() for _ in commands]
@@ -94,8 +96,8 @@ class NodeView:
         if not isinstance(info, bytes):
             raise HarnessError(f"{self._endpoint.address} answered INFO with {info!r}")
         text = info.decode("utf-8", "replace")
-        lengths = (reply[index] for index in asked)
-        known = tuple(length if isinstance(length, int) else None for length in lengths)
+        lengths = zip(keys, (reply[index] for index in asked), strict=True)
+        known = tuple(length // key.data_type.unit if isinstance(length, int) else None for key, length in lengths)
         return Sample(parse_replication(text), known, sync_bytes(text))
 
     def key_counts(self) -> dict[int, int]:
@@ -116,11 +118,11 @@ class NodeView:
             if cursor == b"0":
                 return
 
-    def remove(self, key: ListKey) -> None:
+    def remove(self, key: KeyRef) -> None:
         """UNLINK a key of ours."""
-        for command in self._select(key[0]):
+        for command in self._select(key.db):
             self._ask(*command)
-        self._ask("UNLINK", key[1])
+        self._ask("UNLINK", key.key)
 
     def _select(self, db: int) -> list[tuple[str, ...]]:
         """SELECT where the connection is in another database; managed endpoints with one database refuse it."""

@@ -200,7 +200,7 @@ def _newest_of_each_node(scenario: Scenario, evidence: Evidence) -> Mapping[str,
     wanted = scenario.expect.newest_first
     count = wanted if isinstance(wanted, int) else len(wanted or ()) or NEWEST_SHOWN
     stream = first_workload(evidence.streams)
-    shown = (reading for reading in evidence.readings if stream is not None and reading.stream == stream.name)
+    shown = (reading for reading in evidence.readings if stream is not None and reading.stream == stream.reading)
     return {reading.node: _newest_of(reading, count) for reading in shown}
 
 

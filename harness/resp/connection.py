@@ -152,6 +152,19 @@ class Connection:
                 self._wait()
         return token
 
+    def take_bytes(self, size: int) -> bytes:
+        """The rest of a string of this size whose length has been taken."""
+        self._moved_at = time.monotonic()
+        self._reserve(size + 2)
+        while self._end - self._start < size + 2:
+            if not self._receive(self._start + size + 2):
+                self._wait()
+        taken = bytes(self._buffer[self._start : self._start + size])
+        if self._buffer[self._start + size : self._start + size + 2] != b"\r\n":
+            raise self._no_resp(ProtocolError(f"a string of {size} bytes does not end where it should"))
+        self._advance(self._start + size + 2)
+        return taken
+
     def replies_left(self) -> list[Reply]:
         """After ConnectionLost: the whole replies that had come and were not taken."""
         self._receive_rest()

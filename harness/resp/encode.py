@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from itertools import accumulate
 
 _DIGITS = 3
 _BLOCK = 10**_DIGITS
@@ -23,12 +24,21 @@ _NOUGHT = ord("0")
 class Numbers:
     """Encodes runs of consecutive positive numbers, each as ``before(width) + digits + after``.
 
-    before: what stands before a number of `width` digits. A thousand encoded numbers are kept, of the width last used,
-    so that memory stays flat however far the numbers go.
+    before: what stands before a number of `width` digits. inner: where each number stands twice, what is between, as in
+    ``before(width) + digits + inner(width) + digits + after``. A thousand encoded numbers are kept, of the width last
+    used, so that memory stays flat however far the numbers go.
     """
 
-    def __init__(self, before: Callable[[int], bytes], after: bytes, *, descending: bool = False) -> None:
+    def __init__(
+        self,
+        before: Callable[[int], bytes],
+        after: bytes,
+        *,
+        inner: Callable[[int], bytes] | None = None,
+        descending: bool = False,
+    ) -> None:
         self._before = before
+        self._inner = inner
         self._after = after
         self._step = -1 if descending else 1
         self._kept: list[_Thousand] = []  # one at most; empty while a thread uses it
@@ -43,7 +53,7 @@ class Numbers:
                 parts.append(self._short(start, size))
                 continue
             if thousand is None or thousand.width != len(digits):
-                thousand = _Thousand(self._before(len(digits)), len(digits), self._after, _SUFFIXES[:: self._step])
+                thousand = _Thousand(self._around(len(digits)), len(digits), _SUFFIXES[:: self._step])
             low = start % _BLOCK
             parts.append(thousand.records(digits, low if self._step > 0 else _BLOCK - low - size, size))
         if thousand is not None:
@@ -57,29 +67,41 @@ class Numbers:
         except IndexError:
             return None
 
+    def _around(self, width: int) -> tuple[bytes, ...]:
+        """What stands before, between and after a number's digits, once or twice."""
+        return (self._before(width), *((self._inner(width),) if self._inner else ()), self._after)
+
     def _short(self, start: int, size: int) -> bytes:
-        before = self._before(len(_SMALL[start]))
+        before, *inner, after = self._around(len(_SMALL[start]))
         numbers = _SMALL[start : start + size][:: self._step]
-        return before + (self._after + before).join(numbers) + self._after
+        if inner:
+            numbers = tuple([inner[0].join((number, number)) for number in numbers])
+        return before + (after + before).join(numbers) + after
 
 
 class _Thousand:
-    """A thousand records of numbers of one width, which differ in their last three digits alone."""
+    """A thousand records of numbers of one width, which differ in their last three digits alone.
 
-    def __init__(self, before: bytes, width: int, after: bytes, suffixes: tuple[bytes, ...]) -> None:
+    around: what stands before, between and after the places of the number in a record.
+    """
+
+    def __init__(self, around: tuple[bytes, ...], width: int, suffixes: tuple[bytes, ...]) -> None:
         self.width = width
         self._shared = b"0" * (width - _DIGITS)
-        self._offset = len(before)
-        self._length = len(before) + width + len(after)
-        start = before + self._shared
-        self._bytes = bytearray(start + (after + start).join(suffixes) + after)
+        self._offsets = [len(each) for each in accumulate(around[:-1], lambda before, gap: before + b"0" * width + gap)]
+        self._length = sum(map(len, around)) + width * len(self._offsets)
+        records = [self._shared + suffix for suffix in suffixes]
+        if len(around) == 3:
+            records = [around[1].join((record, record)) for record in records]
+        self._bytes = bytearray(around[0] + (around[-1] + around[0]).join(records) + around[-1])
 
     def records(self, digits: bytes, index: int, count: int) -> bytearray:
         """`count` records, the one at `index` first, with these digits but for their last three."""
         shared = digits[:-_DIGITS]
         for place, (old, new) in enumerate(zip(self._shared, shared, strict=True)):
             if old != new:
-                self._bytes[self._offset + place :: self._length] = _COLUMNS[new - _NOUGHT]
+                for offset in self._offsets:
+                    self._bytes[offset + place :: self._length] = _COLUMNS[new - _NOUGHT]
         self._shared = shared
         return self._bytes[index * self._length : (index + count) * self._length]
 
@@ -95,9 +117,20 @@ def _blocks(first: int, count: int) -> Iterator[tuple[int, int]]:
         first = stop
 
 
-def bulk_numbers() -> Numbers:
+def bulk_numbers(*, descending: bool = False) -> Numbers:
     """Numbers as RESP bulk strings, ``$4\\r\\n1234\\r\\n``: arguments of a request, or the body of an array reply."""
-    return Numbers(lambda width: b"$%d\r\n" % width, b"\r\n")
+    return Numbers(lambda width: b"$%d\r\n" % width, b"\r\n", descending=descending)
+
+
+def bulk_pairs() -> Numbers:
+    """Each number as two RESP bulk strings: score and member, or field and value."""
+    return Numbers(lambda width: b"$%d\r\n" % width, b"\r\n", inner=lambda width: b"\r\n$%d\r\n" % width)
+
+
+def pair_commands(*words: bytes) -> Numbers:
+    """One command a number: these words, then the number twice."""
+    head = array_header(len(words) + 2) + b"".join([bulk(word) for word in words])
+    return Numbers(lambda width: b"%b$%d\r\n" % (head, width), b"\r\n", inner=lambda width: b"\r\n$%d\r\n" % width)
 
 
 def one_value_commands(*words: bytes) -> Numbers:

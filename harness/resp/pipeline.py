@@ -20,8 +20,8 @@ class Pending(Protocol):
     @property
     def replies(self) -> int: ...
 
-    def expected(self) -> bytes:
-        """The bytes of all its replies if all went well; asked when they are the next to come."""
+    def expected(self) -> bytes | None:
+        """The bytes of all its replies if all went well, None where nobody can tell; asked when they are next."""
 
     def matched(self) -> None:
         """They were exactly these."""
@@ -68,7 +68,8 @@ class Pipeline(Generic[P]):
 
     def _settle(self) -> None:
         oldest = self._open[0]
-        if not self._answered and self._connection.take_if(oldest.expected()):
+        expected = None if self._answered else oldest.expected()
+        if expected is not None and self._connection.take_if(expected):
             self._open.popleft()
             oldest.matched()
             return

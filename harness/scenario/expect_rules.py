@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.checker.verdict import Kind
+from harness.kinds import KINDS
 from harness.scenario.fault_rules import missing_link
 from harness.scenario.messages import nearest
 from harness.scenario.model import Expect, Range, Workload
@@ -12,7 +13,7 @@ from harness.scenario.resolve import Problem
 from harness.scenario.scalars import Path
 from harness.topology import Topology
 
-_OF_A_LIST = frozenset(set(Kind) - {Kind.PHANTOM, Kind.MISPLACED, Kind.SHRANK})  # the others may be about other keys
+_OF_A_KEY = frozenset(set(Kind) - {Kind.PHANTOM, Kind.MISPLACED, Kind.SHRANK})  # the others may be about other keys
 
 
 def expect_problems(
@@ -23,7 +24,7 @@ def expect_problems(
     if topology is not None:
         found += [*_node_problems(expect, topology), *_link_problems(expect, topology)]
     if workloads is not None:
-        found += _amount_problems(expect, workloads)
+        found += [*_amount_problems(expect, workloads), *_type_problems(expect, workloads)]
     for path, message in found:
         yield ("expect", *path), message
 
@@ -35,8 +36,10 @@ def _anomaly_problems(expect: Expect) -> Iterator[Problem]:
             yield ("anomalies", index), f"{kind} is already there"
         elif kind is Kind.MISPLACED:
             yield ("anomalies", index), "misplaced occurs in a cluster only"
-        elif kind in _OF_A_LIST and expect.list is not None:
-            yield ("anomalies", index), f"where {kind} must occur, the list can't be exact: drop list or this kind"
+        elif kind in _OF_A_KEY and "exact" in (expect.list, expect.sorted_set):
+            key = "list" if expect.list else "sorted_set"
+            sentence = f"where {kind} must occur, the {key.replace('_', ' ')} can't be exact: drop {key} or this kind"
+            yield ("anomalies", index), sentence
 
 
 def _waiting_problems(expect: Expect) -> Iterator[Problem]:
@@ -79,6 +82,16 @@ def _link_problems(expect: Expect, topology: Topology) -> Iterator[Problem]:
         for written in counts if isinstance(counts, dict) else ():
             if written not in known:
                 yield (key, written), missing_link(written, topology.replication_links)
+
+
+# -- types
+
+
+def _type_problems(expect: Expect, workloads: Sequence[Workload]) -> Iterator[Problem]:
+    written = {KINDS[load.kind].title for load in workloads}
+    for key, title in (("list", "list"), ("sorted_set", "sorted set")):
+        if getattr(expect, key) is not None and title not in written:
+            yield (key,), f"no {title} is written, but a {', a '.join(sorted(written))}: drop {key}"
 
 
 # -- amounts

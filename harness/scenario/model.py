@@ -30,6 +30,7 @@ MAX_VALUES = 4_000_000_000  # a list holds at most 2^32 - 1 elements
 MAX_BATCH = 1_000_000  # a command may carry about this many arguments
 MAX_SIZES = 100_000
 MAX_COUNT = 1_000_000
+MAX_STRING = (512 << 20) // 11  # elements: ten digits and a line feed each
 
 
 class Model(BaseModel):
@@ -56,6 +57,7 @@ DirectiveName = Annotated[
     str, Text(100, "a server directive's name (letters, digits, - _ and .)", r"[A-Za-z][A-Za-z0-9_.-]*")
 ]
 Shape = Literal["single", "pipeline", "variadic", "multi"]
+WorkloadKind = Literal["list_append", "sorted_set", "string", "hash", "set", "stream"]
 ToxicName = Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"]
 
 
@@ -133,13 +135,40 @@ class Batch(Model):
 
 
 class Workload(Model):
-    """The numbers 1..values, appended to a list in this order."""
+    """The numbers 1..values, each an element of one key."""
 
-    kind: Literal["list_append"] = Field("list_append", description="what is written: list_append is RPUSH to one list")
+    kind: WorkloadKind = Field(
+        "list_append",
+        description="what is written: list_append is RPUSH to one list, sorted_set ZADD of numbered members, string "
+        "APPEND of lines of ten digits, hash HSET of a field to itself, set SADD, stream XADD of the field n",
+    )
     key: KeyName = Field(description="the key written to")
     db: Database = Field(0, description="database number")
     values: ElementCount = Field(description="how many are written")
     batch: Batch = Field(Batch(), description="how they travel")
+    producers: Annotated[int, Whole(1, 64)] = Field(
+        1, description="clients that write side by side, each a range of the values, with its own connection and ledger"
+    )
+    push: Literal["right", "left"] = Field("right", description="list_append: the end at which elements are added")
+    scores: Literal["ids", "extreme"] = Field(
+        "ids",
+        description="sorted_set: each member's score is its number, or one at the edges of what a double holds: 17 "
+        "digits, infinities, -0, 1e308, whole numbers past 2^53; compared bit by bit",
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Workload:
+        if self.push != "right" and self.kind != "list_append":
+            raise ValueError(f"push belongs to list_append, and this is {self.kind}")
+        if self.scores != "ids" and self.kind != "sorted_set":
+            raise ValueError(f"scores belong to sorted_set, and this is {self.kind}")
+        if self.kind == "stream" and self.producers > 1:
+            raise ValueError("a stream's ids must rise, so that one producer alone can write it")
+        if self.batch.shape == "variadic" and self.kind == "stream":
+            raise ValueError("a stream takes one entry a command: choose another shape than variadic")
+        if self.kind == "string" and self.values > MAX_STRING:
+            raise ValueError(f"a string holds at most {MAX_STRING} elements, not {self.values}")
+        return self
 
 
 class StrayWrite(Model):
@@ -269,7 +298,10 @@ class Expect(Model):
     list: Literal["exact"] | None = Field(
         None, description="every node's list is exactly what was acknowledged, in order"
     )
-    length: ElementCount | None = Field(None, description="elements in every judged node's list")
+    sorted_set: Literal["exact"] | None = Field(
+        None, description="every node's sorted set is exactly what was acknowledged, with the very scores"
+    )
+    length: ElementCount | None = Field(None, description="elements in every judged node's list, or other key")
     newest_first: Newest | None = Field(
         None, description="how many of the newest elements the report shows; or literally the newest elements"
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from harness.kinds import KINDS
 from harness.scenario.model import Batch, Fault, Property, Scenario, Shape, Workload
 from harness.scenario.moment import Moment
 from harness.topology import CLIENT, Link
@@ -54,14 +55,14 @@ def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> Sear
     The bounds' lower end is always kept, even where it costs more.
     """
     drawn = scenario.property or Property()
-    batches = {shape: _batches(shape, drawn) for shape in drawn.batch.shapes}  # once, and not once a draw
+    batches = {shape: _batches(shape, drawn) for shape in _shapes(scenario, drawn)}  # once, and not once a draw
     return _draw(scenario, drawn, batches, seconds_a_draw)
 
 
 def always(scenario: Scenario) -> tuple[Draw, ...]:
     """The examples that no run may miss: nothing, and a single value, where the bounds allow them."""
     drawn = scenario.property or Property()
-    batch = _batch(drawn.batch.shapes[0], drawn.batch.size.min)
+    batch = _batch(_shapes(scenario, drawn)[0], drawn.batch.size.min)
     counts = (count for count in (0, 1) if drawn.values.min <= count <= drawn.values.max)
     return tuple(Draw(count, batch, scenario.faults) for count in counts)
 
@@ -91,12 +92,18 @@ def _on_key(fault: Fault, workload: Workload, key: str) -> Fault:
 def _draw(
     draw: DrawFn, scenario: Scenario, drawn: Property, batches: Mapping[Shape, SearchStrategy[Batch]], seconds: float
 ) -> Draw:
-    shape = draw(st.sampled_from(drawn.batch.shapes))
+    shape = draw(st.sampled_from(_shapes(scenario, drawn)))
     batch = draw(batches[shape])
     most = min(drawn.values.max, max(drawn.values.min, affordable(scenario, batch, seconds)))
     values = draw(st.integers(drawn.values.min, most))
     faults = tuple(draw(_timed(fault)) for fault in scenario.faults) if drawn.fault_timing else scenario.faults
     return Draw(values, batch, faults)
+
+
+def _shapes(scenario: Scenario, drawn: Property) -> tuple[Shape, ...]:
+    """The shapes that the first workload's type of key allows; where it allows none of them, commands one by one."""
+    variadic = KINDS[scenario.workloads()[0].kind].variadic
+    return tuple(shape for shape in drawn.batch.shapes if variadic or shape != "variadic") or ("single",)
 
 
 def _batches(shape: Shape, drawn: Property) -> SearchStrategy[Batch]:

@@ -19,6 +19,30 @@ class Commands:
     last: int
     size: int
 
+    @property
+    def elements(self) -> int:
+        return self.last - self.first + 1
+
+    @property
+    def count(self) -> int:
+        """How many commands."""
+        return -(-self.elements // self.size)
+
+    def sizes(self) -> tuple[int, ...]:
+        """Elements of each command."""
+        whole, rest = divmod(self.elements, self.size)
+        return (self.size,) * whole + ((rest,) if rest else ())
+
+    def one(self, index: int) -> Commands:
+        """The command with this index, by itself."""
+        first = self.first + index * self.size
+        last = min(first + self.size - 1, self.last)
+        return Commands(first, last, last - first + 1)
+
+    def rest(self, index: int) -> Commands:
+        """The commands from this index on."""
+        return replace(self, first=self.first + index * self.size)
+
 
 def grouped(first: int, sizes: Iterable[int]) -> Iterator[Commands]:
     """The commands of these sizes, element `first` onwards, as few groups as say where each command begins."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.checker.evidence import KeyState, Reading, Run, Stream
-from harness.checker.list_order import Findings, check_list
+from harness.checker.key import check_key
+from harness.checker.list_order import Findings
 from harness.history import Acknowledged, Broken, Entry, Refused, Unanswered
 
 Element = int | str
@@ -58,7 +59,7 @@ def unfenced(connection: int = 1, refusals_possible: bool = False) -> Broken:
 
 
 def check(written: Stream, elements: Sequence[Element], target: int | None = None, caught_up: bool = True) -> Findings:
-    return check_list(written, reading(elements), target_length=target, caught_up=caught_up)
+    return check_key(written, reading(elements), target_length=target, caught_up=caught_up)
 
 
 def told(findings: Findings) -> list[str]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from harness.checker.evidence import KeyState, Reading, Run
-from harness.checker.list_order import Findings, check_list
+from harness.checker.key import check_key
+from harness.checker.list_order import Findings
 from harness.checker.verdict import First, Kind
 from harness.history import LengthJump, Resolved, Unanswered
 from tests.checker.lists import Element, check, fenced, ok, open_, reading, refused, stream, told, unfenced
@@ -94,7 +95,7 @@ def state_of(state: KeyState, found_type: str | None = None) -> Reading:
 )
 def test_a_key_that_is_not_there(values: int, caught_up: bool, target: int | None, expected: list[str]) -> None:
     absent = state_of(KeyState.ABSENT)
-    findings = check_list(stream(values), absent, target_length=target, caught_up=caught_up)
+    findings = check_key(stream(values), absent, target_length=target, caught_up=caught_up)
     assert told(findings) == expected
 
 
@@ -109,26 +110,26 @@ def test_zero_values_and_a_key_that_is_there() -> None:
 
 
 def test_another_type() -> None:
-    findings = check_list(stream(3), state_of(KeyState.WRONG_TYPE, "string"), target_length=3, caught_up=True)
+    findings = check_key(stream(3), state_of(KeyState.WRONG_TYPE, "string"), target_length=3, caught_up=True)
     assert told(findings) == ["wrong_type 3 @None: list not string"]
-    findings = check_list(stream(0), state_of(KeyState.WRONG_TYPE, "hash"), target_length=0, caught_up=True)
+    findings = check_key(stream(0), state_of(KeyState.WRONG_TYPE, "hash"), target_length=0, caught_up=True)
     assert told(findings) == ["wrong_type 1 @None: list not hash"]
 
 
 def test_what_could_not_be_read_is_in_doubt() -> None:
     unreadable = replace(state_of(KeyState.UNREADABLE), error="NOPERM no permissions")
-    findings = check_list(stream(3), unreadable, target_length=3, caught_up=True)
+    findings = check_key(stream(3), unreadable, target_length=3, caught_up=True)
     assert told(findings) == ["doubt: workload on b could not be read: NOPERM no permissions"]
 
 
 def test_a_read_of_which_something_was_dropped_is_in_doubt() -> None:
     short = replace(reading([1, 2, 3]), length=4)
-    findings = check_list(stream(3), short, target_length=3, caught_up=True)
+    findings = check_key(stream(3), short, target_length=3, caught_up=True)
     assert told(findings) == ["doubt: workload on b: 4 elements were read, and 3 were kept"]
 
 
 def test_a_list_without_elements_is_in_doubt() -> None:
-    findings = check_list(stream(0), state_of(KeyState.LIST), target_length=0, caught_up=True)
+    findings = check_key(stream(0), state_of(KeyState.LIST), target_length=0, caught_up=True)
     assert told(findings) == ["doubt: workload on b: a list without elements was read, which no server keeps"]
 
 
@@ -336,7 +337,7 @@ def test_a_stray_on_both_sides_does_not_make_open_elements_lost() -> None:
 def test_the_primarys_own_list_tells_who_lost_it(
     elements: list[Element], primary: list[Element], sentence: str
 ) -> None:
-    findings = check_list(
+    findings = check_key(
         stream(3), reading(elements), target_length=None, caught_up=True, primary=reading(primary, node="a")
     )
     assert findings.anomalies[0].message.endswith(sentence)
@@ -382,9 +383,9 @@ def test_contradictory_length_replies_are_doubted() -> None:
 def test_a_run_of_100_million_is_one_step() -> None:
     many = 100_000_000
     whole = Reading("b", "workload", KeyState.LIST, lambda: (Run(1, many),), length=many)
-    assert told(check_list(stream(many), whole, target_length=many, caught_up=True)) == []
+    assert told(check_key(stream(many), whole, target_length=many, caught_up=True)) == []
     holed = replace(whole, runs=lambda: (Run(1, 70_000_000), Run(70_000_002, 29_999_999)), length=many - 1)
-    assert told(check_list(stream(many), holed, target_length=many, caught_up=True)) == [
+    assert told(check_key(stream(many), holed, target_length=many, caught_up=True)) == [
         "lost 1 @70000000: 70000001 not 70000002"
     ]
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from harness.resp.encode import (
     Numbers,
     bulk_numbers,
+    bulk_pairs,
     command,
     descending_lines,
     integer_replies,
     one_value_commands,
+    pair_commands,
 )
 
 POWERS = [10**exponent for exponent in range(10)]
@@ -32,6 +34,19 @@ def naive_commands(first: int, count: int) -> bytes:
     )
 
 
+def naive_pairs(first: int, count: int) -> bytes:
+    numbers = [str(n).encode() for n in range(first, first + count)]
+    return b"".join(b"$" + str(len(n)).encode() + b"\r\n" + n + b"\r\n" for n in numbers for _ in range(2))
+
+
+def naive_zadds(first: int, count: int) -> bytes:
+    return b"".join(command(b"ZADD", b"z", number, number) for number in range(first, first + count))
+
+
+def naive_bulks_down(first: int, count: int) -> bytes:
+    return b"".join(b"$%d\r\n%d\r\n" % (len(str(n)), n) for n in reversed(range(first, first + count)))
+
+
 def naive_integers(first: int, count: int) -> bytes:
     return b"".join(b":" + str(n).encode() + b"\r\n" for n in range(first, first + count))
 
@@ -47,6 +62,9 @@ def lines_down(first: int, count: int) -> bytes:
 BUILDERS = [
     pytest.param(bulk_numbers().build, naive_bulks, id="bulks"),
     pytest.param(one_value_commands(b"RPUSH", b"numbers:list").build, naive_commands, id="commands"),
+    pytest.param(bulk_pairs().build, naive_pairs, id="pairs"),
+    pytest.param(pair_commands(b"ZADD", b"z").build, naive_zadds, id="pair_commands"),
+    pytest.param(bulk_numbers(descending=True).build, naive_bulks_down, id="bulks_down"),
     pytest.param(integer_replies().build, naive_integers, id="integers"),
     pytest.param(lines_down, naive_lines_down, id="lines_down"),
 ]

@@ -11,7 +11,7 @@ from harness.checker.evidence import Run
 from harness.endpoint.address import Endpoint
 from harness.resp import encode
 from harness.resp.connection import AccessRefused, CannotConnect, Connection
-from harness.resp.list_reader import read_list
+from harness.resp.key_reader import read_key
 from harness.resp.replies import Status
 from tests.support.scripted import Client, ScriptedServer
 
@@ -58,7 +58,7 @@ def test_a_list_over_tls():
         endpoint = tls(server, ca_file=AUTHORITY, password="secret", db=3)
         with Connection(endpoint) as connection:
             runs = []
-            assert read_list(connection, "k", runs.append).length == 60_000
+            assert read_key(connection, "k", runs.append).length == 60_000
             assert runs == [Run(1, 60_000)]
 
 

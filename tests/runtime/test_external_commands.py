@@ -11,15 +11,16 @@ from harness.endpoint.client import connect
 from harness.endpoint.view import NodeView
 from harness.errors import SetupError
 from harness.history import Ledger
+from harness.kinds import LIST, KeyRef
 from harness.resp.connection import Connection
-from harness.resp.list_reader import read_list
+from harness.resp.key_reader import read_key
 from harness.runtime.canary import CanaryLag, canary_key, lag_key, seen, write_canary
 from harness.runtime.external import ExternalDeployment, ExternalRuntime
 from harness.runtime.own_keys import KeyNaming
 from harness.runtime.readiness import wait_until
 from harness.topology import Node, Topology
 from harness.workload.base import Route
-from harness.workload.list_append import SHAPES, AppendPlan, ListAppendWriter
+from harness.workload.numbered import SHAPES, NumberedWriter, WritePlan
 from tests.support.managed import hiding
 from tests.support.monitor import Monitor, Seen
 from tests.support.pairs import contents
@@ -58,14 +59,14 @@ def whole_run(deployment: ExternalDeployment, shape: str) -> None:
     route = Route("a", deployment.entry("a").with_database(db), deployment.control("a"), deployment.no_fence("a"))
     ledger = Ledger(None)
     with CanaryLag(a, {"b": b}, lag_key("r1", key)) as lag:
-        ListAppendWriter(AppendPlan(key.encode(), values, shape, (7, 500)), route, ledger).run()
+        NumberedWriter(WritePlan(key.encode(), values, shape, (7, 500)), route, ledger).run()
         wait_until(lambda: lag.samples > 2, deadline_s=20, what="samples")
     assert (ledger.acknowledged, lag.failure) == (values, None)
     with NodeView(deployment.control("b")) as view, Connection(a) as primary, Connection(b) as replica:
         canary = write_canary(primary.command, canary_key("r1", key))
         wait_until(lambda: seen(replica.command, canary), deadline_s=20, what="the canary")
-        assert view.sample([(db, key.encode())]).lengths == (values,)
-        assert read_list(replica, key, lambda run: None, chunk=1000).length == values
+        assert view.sample([KeyRef(db, key.encode(), LIST)]).lengths == (values,)
+        assert read_key(replica, key, lambda run: None, chunk=1000).length == values
 
 
 @pytest.mark.parametrize("shape", SHAPES)

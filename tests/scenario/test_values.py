@@ -82,7 +82,10 @@ def test_other_ways_to_write_a_number(load_text: Load, written: str, value: int)
         ("values: 100", "values: 100, batch: {size: 5, sizes: [1]}", [
             "7:53: workload.batch: size and sizes exclude each other: keep one of them",
         ]),
-        ("values: 100", "values: 100, kind: sorted", ["7:52: workload.kind: expected list_append, not 'sorted'"]),
+        ("values: 100", "values: 100, kind: sorted", [
+            "7:52: workload.kind: expected one of list_append, sorted_set, string, hash, set, stream, not 'sorted'; "
+            "did you mean 'sorted_set'?",
+        ]),
     ],
 )  # fmt: skip
 def test_a_value(mistakes: Mistakes, was: str, becomes: str, lines: list[str]) -> None:

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.checker.evidence import KeyState, Reading, Stream
-from harness.checker.list_order import check_list
+from harness.checker.key import check_key
 from harness.checker.verdict import Kind
 from harness.errors import SetupError
 from harness.history import Acknowledged, Broken, Ledger, LengthJump, Resolved, Unanswered
 from harness.resp.connection import Connection
-from harness.resp.list_reader import RunJoiner
+from harness.resp.key_reader import RunJoiner
 from harness.workload.base import Patience, Route
-from harness.workload.list_append import SHAPES, AppendPlan, ListAppendWriter
+from harness.workload.numbered import SHAPES, NumberedWriter, WritePlan
 from tests.support.pairs import ENGINES
 from tests.support.relay import Cut, Relay, after_lines, after_pushes
 from tests.support.scripted import ScriptedServer
@@ -26,7 +26,7 @@ from tests.support.servers import running
 
 
 def writer_for(plan, entry, control, *, patience=None, **route):
-    return ListAppendWriter(
+    return NumberedWriter(
         plan, Route("a", entry, control, **route), Ledger(None), patience=patience or Patience(20, 20)
     )
 
@@ -79,10 +79,10 @@ def judge(writer, held):
     runs = []
     joiner = RunJoiner(runs.append)
     for number in held:
-        joiner.element(b"%d" % number)
+        joiner.element(number)
     joiner.close()
     reading = Reading("b", "workload", KeyState.LIST if held else KeyState.ABSENT, lambda: runs, length=len(held))
-    return check_list(stream, reading, target_length=len(held), caught_up=True)
+    return check_key(stream, reading, target_length=len(held), caught_up=True)
 
 
 class TestFenced:
@@ -91,7 +91,7 @@ class TestFenced:
     def test_a_pipeline_of_a_thousand_cut_after_four_hundred_replies(self, server, reset, extra):
         key = emptied(server, "cut")
         with Relay(server, Cut(after_lines(400, extra), reset)) as relay:
-            writer = write(AppendPlan(key, 10_000, "pipeline", (1000,)), relay.endpoint, server)
+            writer = write(WritePlan(key, 10_000, "pipeline", (1000,)), relay.endpoint, server)
         first, opened, broken, resolved, *rest = writer.ledger.entries
         assert first == Acknowledged(1, 1, 400, 1)
         assert (opened.connection, opened.first, opened.command, opened.error) == (1, 401, 1, None)
@@ -116,7 +116,7 @@ class TestFenced:
     def test_any_shape_cut_anywhere(self, server, shape, sizes, cuts):
         key = emptied(server, "drawn")
         with Relay(server, *[Cut(after_lines(lines, extra), reset) for lines, extra, reset in cuts]) as relay:
-            writer = write(AppendPlan(key, 400, shape, tuple(sizes)), relay.endpoint, server)
+            writer = write(WritePlan(key, 400, shape, tuple(sizes)), relay.endpoint, server)
         entries = writer.ledger.entries
         held = elements(server, "drawn")
         check_against_list(entries, held)
@@ -129,7 +129,7 @@ class TestFenced:
     def test_cut_while_it_introduces_itself(self, server):
         key = emptied(server, "early")
         with Relay(server, Cut(lambda replies: 0), Cut(lambda replies: 3, reset=True)) as relay:
-            writer = write(AppendPlan(key, 100), relay.endpoint, server)
+            writer = write(WritePlan(key, 100), relay.endpoint, server)
         assert writer.ledger.entries == [Acknowledged(1, 1, 100, 1)]
         assert writer.breaks == 0
 
@@ -137,7 +137,7 @@ class TestFenced:
         key, late = emptied(server, "late"), threading.Event()
         cut = Cut(after_lines(5), hold=after_pushes(7), late=late)
         with Relay(server, cut) as relay:
-            writer = write(AppendPlan(key, 100, "pipeline", (10,)), relay.endpoint, server)
+            writer = write(WritePlan(key, 100, "pipeline", (10,)), relay.endpoint, server)
             late.set()
         opened = of(Unanswered, writer.ledger.entries)[0]
         assert of(Resolved, writer.ledger.entries) == [Resolved((1,), 2)]
@@ -146,7 +146,7 @@ class TestFenced:
     def test_a_transaction_is_open_as_a_whole(self, server):
         key = emptied(server, "atomic")
         with Relay(server, Cut(after_lines(15))) as relay:
-            writer = write(AppendPlan(key, 100, "multi", (20,)), relay.endpoint, server)
+            writer = write(WritePlan(key, 100, "multi", (20,)), relay.endpoint, server)
         opened = of(Unanswered, writer.ledger.entries)[0]
         assert (opened.first, opened.command) == (1, 20)
         check_against_list(writer.ledger.entries, elements(server, "atomic"))
@@ -168,7 +168,7 @@ class TestUnfenced:
         cut = Cut(after_length(5), hold=after_pushes(7), late=late)
         with Relay(server, cut) as relay:
             route = Route("a", relay.endpoint, server, no_fence="its profile hides client ids")
-            writer = ListAppendWriter(AppendPlan(key, 100, "pipeline", (10,)), route, Ledger(None), Marks())
+            writer = NumberedWriter(WritePlan(key, 100, "pipeline", (10,)), route, Ledger(None), Marks())
             writer.run()
             writer.ledger.close()
         entries = writer.ledger.entries
@@ -194,7 +194,7 @@ class TestUnfenced:
     def test_what_is_refused_is_told(self, tmp_path, user, reason):
         with running(ENGINES[0], tmp_path, f"user default on nopass ~* +@all {user}") as endpoint:
             with Relay(endpoint, Cut(after_length(30))) as relay:
-                writer = write(AppendPlan(b"k", 100, "variadic", (10,)), relay.endpoint, endpoint)
+                writer = write(WritePlan(b"k", 100, "variadic", (10,)), relay.endpoint, endpoint)
             held = elements(endpoint, "k")
         (broken,) = of(Broken, writer.ledger.entries)
         assert not broken.fenced
@@ -232,8 +232,8 @@ class TestTheServer:
                     gone.set()
                 return 500
 
-        writer = ListAppendWriter(
-            AppendPlan(b"k", 2000, "pipeline", (100,)),
+        writer = NumberedWriter(
+            WritePlan(b"k", 2000, "pipeline", (100,)),
             Route("a", endpoint, endpoint),
             Ledger(None),
             Marks(),
@@ -259,7 +259,7 @@ class TestTheServer:
 
     def test_a_server_that_is_never_there(self):
         closed = nobody()
-        writer = writer_for(AppendPlan(b"k", 100), closed, closed, patience=Patience(0.3, 0.3))
+        writer = writer_for(WritePlan(b"k", 100), closed, closed, patience=Patience(0.3, 0.3))
         with pytest.raises(SetupError, match=r"the writer found no connection to a within 0.3 s: cannot connect to"):
             writer.run()
         writer.ledger.close()
@@ -273,7 +273,7 @@ class TestTheServer:
             client.send(b":1\r\n")
 
         with ScriptedServer(serve) as server:
-            plan = AppendPlan(b"k", 100, "pipeline", (5,))
+            plan = WritePlan(b"k", 100, "pipeline", (5,))
             writer = writer_for(plan, server.endpoint, server.endpoint, patience=Patience(5, 0.3))
             with pytest.raises(SetupError, match=r"found no connection to a within 0.3 s: cannot connect to"):
                 writer.run()
@@ -293,7 +293,7 @@ class TestTheServer:
             client.until_closed()
 
         with ScriptedServer(serve) as server:
-            plan = AppendPlan(b"k", 10, "pipeline", (5,))
+            plan = WritePlan(b"k", 10, "pipeline", (5,))
             writer = writer_for(plan, server.endpoint, nobody(), patience=Patience(0.2, 0.3))
             writer.run()
         writer.ledger.close()
@@ -326,7 +326,7 @@ class TestStop:
             client.until_closed()
 
         with ScriptedServer(serve) as server:
-            writer = writer_for(AppendPlan(b"k", 10, "pipeline", (2,)), server.endpoint, server.endpoint)
+            writer = writer_for(WritePlan(b"k", 10, "pipeline", (2,)), server.endpoint, server.endpoint)
             timer = threading.Timer(0.2, writer.stop)
             timer.start()
             begun = time.monotonic()
@@ -341,7 +341,7 @@ class TestStop:
         ]
 
     def test_while_it_looks_for_a_connection(self):
-        writer = writer_for(AppendPlan(b"k", 10), nobody(), nobody())
+        writer = writer_for(WritePlan(b"k", 10), nobody(), nobody())
         timer = threading.Timer(0.2, writer.stop)
         timer.start()
         writer.run()
@@ -350,7 +350,7 @@ class TestStop:
 
     def test_in_the_middle_of_writing(self, server):
         key = emptied(server, "stopped")
-        writer = writer_for(AppendPlan(key, 50_000_000, "pipeline", (10,)), server, server)
+        writer = writer_for(WritePlan(key, 50_000_000, "pipeline", (10,)), server, server)
         timer = threading.Timer(0.2, writer.stop)
         timer.start()
         writer.run()

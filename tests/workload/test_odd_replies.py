@@ -6,7 +6,7 @@ import pytest
 
 from harness.history import Acknowledged, Broken, Ledger, LengthJump, Refused, Unanswered
 from harness.workload.base import Patience, Route
-from harness.workload.list_append import AppendPlan, ListAppendWriter
+from harness.workload.numbered import NumberedWriter, WritePlan
 from tests.support.scripted import ScriptedServer
 
 INFO = b"# Server\r\nrun_id:f00d\r\n"
@@ -55,8 +55,8 @@ class ListServer:
 def entries(values, shape, size, odd, executed=()):
     with ScriptedServer(ListServer(odd, executed)) as server:
         route = Route("a", server.endpoint, server.endpoint)
-        plan = AppendPlan(b"k", values, shape, (size,))
-        writer = ListAppendWriter(plan, route, Ledger(None), patience=Patience(10, 10))
+        plan = WritePlan(b"k", values, shape, (size,))
+        writer = NumberedWriter(plan, route, Ledger(None), patience=Patience(10, 10))
         writer.run()
     writer.ledger.close()
     return writer.ledger.entries

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from harness.checker.evidence import KeyState, Run
 from harness.resp import encode
 from harness.resp.connection import Connection
-from harness.resp.list_reader import ListRead, ListReader, RunJoiner, read_list
+from harness.resp.key_reader import KeyRead, PageReader, RunJoiner, read_key
+from harness.resp.layouts import ListLayout
 from tests.support.scripted import ScriptedServer
 
 
 def read(endpoint, key="list", **options):
     runs = []
     with Connection(endpoint, timeout_s=options.pop("timeout_s", 10)) as connection:
-        result = read_list(connection, key, runs.append, **options)
+        result = read_key(connection, key, runs.append, **options)
         assert connection.command("PING").text == "PONG" if result.error is None else True
     return result, runs
 
@@ -29,20 +30,20 @@ def fill(endpoint, key, *elements):
 class TestRealServers:
     def test_a_long_list_is_one_run(self, server):
         fill(server, "list", *range(1, 120_001))
-        assert read(server) == (ListRead(KeyState.LIST, 120_000, 120_000), [Run(1, 120_000)])
+        assert read(server) == (KeyRead(KeyState.LIST, 120_000, 120_000), [Run(1, 120_000)])
 
     @pytest.mark.parametrize("length", [1, 6, 7, 8, 14, 20, 21, 22, 1000])
     def test_any_length_at_the_edge_of_a_chunk(self, server, length):
         fill(server, "list", *range(1, length + 1))
-        assert read(server, chunk=7) == (ListRead(KeyState.LIST, length, length), [Run(1, length)])
+        assert read(server, chunk=7) == (KeyRead(KeyState.LIST, length, length), [Run(1, length)])
 
     def test_an_absent_key(self, server):
-        assert read(server, "no such key") == (ListRead(KeyState.ABSENT), [])
+        assert read(server, "no such key") == (KeyRead(KeyState.ABSENT), [])
 
     def test_a_string_in_place_of_a_list(self, server):
         with Connection(server) as connection:
             connection.command("SET", "text", "x")
-        assert read(server, "text") == (ListRead(KeyState.WRONG_TYPE, found_type="string"), [])
+        assert read(server, "text") == (KeyRead(KeyState.WRONG_TYPE, found_type="string"), [])
 
     def test_elements_that_are_no_canonical_numbers_keep_their_bytes(self, server):
         fill(server, "list", 1, 2, "007", "+1", "0", "-3", "abc", b"\x00\r\n\xff", "", "4", 5, "1" * 19, 9)
@@ -84,7 +85,7 @@ class TestRealServers:
         fill(server, "drawn", *elements)
         runs = []
         with Connection(server) as connection:
-            result = ListReader(connection, runs.append, chunk=chunk, piece=piece).read(b"drawn", 1)
+            result = PageReader(connection, runs.append, ListLayout(), chunk=chunk, piece=piece).read(b"drawn", 1)
         assert expand(runs) == [element if isinstance(element, bytes) else b"%d" % element for element in elements]
         assert result.length == len(elements)
 
@@ -125,38 +126,38 @@ WRONGTYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value
 class TestLies:
     def test_a_reply_shorter_than_asked(self):
         with node(9, array(1, 2, 3), array(4, 5), array(7, 8, 9), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (ListRead(KeyState.LIST, 8, 9), [Run(1, 5), Run(7, 3)])
+            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 8, 9), [Run(1, 5), Run(7, 3)])
 
     def test_a_reply_longer_than_asked(self):
         with node(6, array(1, 2, 3), array(4, 5, 6, 6), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (ListRead(KeyState.LIST, 7, 6), [Run(1, 6), Run(6, 1)])
+            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 7, 6), [Run(1, 6), Run(6, 1)])
 
     def test_an_empty_reply_in_the_middle(self):
         with node(9, array(1, 2, 3), EMPTY, array(7, 8, 9), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (ListRead(KeyState.LIST, 6, 9), [Run(1, 3), Run(7, 3)])
+            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 6, 9), [Run(1, 3), Run(7, 3)])
 
     def test_more_than_the_length_told(self):
         with node(3, array(1, 2, 3), array(4, 5, 6), array(7), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (ListRead(KeyState.LIST, 7, 3), [Run(1, 7)])
+            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 7, 3), [Run(1, 7)])
 
     def test_elements_although_the_length_told_is_nought(self):
         with node(0, array(1, 2), EMPTY) as server:
-            assert read(server.endpoint) == (ListRead(KeyState.LIST, 2, 0), [Run(1, 2)])
+            assert read(server.endpoint) == (KeyRead(KeyState.LIST, 2, 0), [Run(1, 2)])
 
     def test_nothing_although_a_length_was_told(self):
         with node(5, EMPTY) as server:
-            assert read(server.endpoint) == (ListRead(KeyState.LIST, 0, 5), [])
+            assert read(server.endpoint) == (KeyRead(KeyState.LIST, 0, 5), [])
 
     def test_a_node_that_never_ends(self):
         with node(3, array(*range(1, 9001))) as server:
             result, _ = read(server.endpoint)
         assert result.state is KeyState.UNREADABLE
-        assert result.error == "LLEN told 3 elements, LRANGE gives 1008000 and does not end"
+        assert result.error == "LLEN told 3 elements, and 1008000 come and do not end"
 
     def test_a_header_that_promises_four_billion_elements(self):
         with node(3, b"*4294967295\r\n") as server:
             result, _ = read(server.endpoint)
-        assert result.error == "LLEN told 3 elements, LRANGE gives 4294967295 and does not end"
+        assert result.error == "LLEN told 3 elements, and 4294967295 come and do not end"
 
     def test_a_length_that_no_list_has(self):
         with node(4294967296, EMPTY) as server:
@@ -165,13 +166,13 @@ class TestLies:
     def test_a_string_from_the_middle_on(self):
         with node(9, array(1, 2, 3), WRONGTYPE) as server:
             result, runs = read(server.endpoint, chunk=3)
-        assert result == ListRead(KeyState.WRONG_TYPE, 3, 9, found_type="hash")
+        assert result == KeyRead(KeyState.WRONG_TYPE, 3, 9, found_type="hash")
         assert runs == [Run(1, 3)]
 
     def test_an_error_in_the_middle(self):
         with node(9, array(1, 2, 3), b"-ERR proxy lost the shard\r\n") as server:
             result, runs = read(server.endpoint, chunk=3)
-        assert result == ListRead(KeyState.UNREADABLE, 3, 9, error="ERR proxy lost the shard")
+        assert result == KeyRead(KeyState.UNREADABLE, 3, 9, error="ERR proxy lost the shard")
         assert runs == [Run(1, 3)]
 
     def test_an_element_that_is_no_string(self):
@@ -195,13 +196,13 @@ class TestErrors:
 
         with ScriptedServer(serve) as server, Connection(server.endpoint) as connection:
             runs = []
-            assert read_list(connection, "k", runs.append) == ListRead(KeyState.LIST, 1, 1)
+            assert read_key(connection, "k", runs.append) == KeyRead(KeyState.LIST, 1, 1)
             assert runs == [Run(1, 1)]
 
     def test_loading_for_ever_is_unreadable(self):
         with node(b"-LOADING dataset in memory\r\n", EMPTY) as server:
             result, _ = read(server.endpoint, wait_s=0.1)
-        assert result == ListRead(KeyState.UNREADABLE, error="after 0.1 s still LOADING dataset in memory")
+        assert result == KeyRead(KeyState.UNREADABLE, error="after 0.1 s still LOADING dataset in memory")
 
     def test_a_node_that_falls_silent_is_unreadable(self):
         with node(0, b"*3\r\n$1\r\n1") as server:
@@ -224,7 +225,7 @@ class TestErrors:
 
         with ScriptedServer(serve) as server, Connection(server.endpoint, timeout_s=5) as connection:
             runs = []
-            result = read_list(connection, "k", runs.append, chunk=chunk)
+            result = read_key(connection, "k", runs.append, chunk=chunk)
         assert expand(runs) == [b"%d" % n for n in range(1, result.length + 1)]
         assert result.length <= 5
         if result.state is KeyState.LIST:
@@ -236,11 +237,11 @@ class TestErrors:
 def test_runs_are_joined_across_fast_and_slow_replies():
     runs = []
     joiner = RunJoiner(runs.append)
-    joiner.consecutive(3)
-    joiner.element(b"4")
+    joiner.consecutive(1, 3)
+    joiner.element(4)
     joiner.element(b"x")
     assert joiner.next == 6
-    joiner.consecutive(2)
+    joiner.consecutive(6, 2)
     joiner.close()
     joiner.close()
     assert runs == [Run(1, 4), Run(0, 1, b"x"), Run(6, 2)]

@@ -1,0 +1,238 @@
+"""Reads a key from a node as runs of consecutive numbers, at the speed of the wire and in bounded memory.
+
+Each page is compared, as bytes and piece by piece, with the continuation of what came before; only a piece that
+differs is parsed. The prediction never shapes what is reported: equal bytes are equal bytes, and whatever else the node
+sends is taken as sent, also where it contradicts itself. Whoever judges decides what that means.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.checker.evidence import KeyState, Run
+from harness.kinds import DataType
+from harness.resp.connection import Connection
+from harness.resp.layouts import LONGEST_NUMBER, Element, Layout, ListLayout, UnexpectedReply, shown_reply
+from harness.resp.replies import ErrorReply, Reply, Status, Token
+from harness.resp.transport import ConnectionLost
+
+CHUNK = 50_000  # elements a page
+PIECE = 5_000  # elements that are compared at once: the client's memory, whatever the chunk
+IN_FLIGHT = 3  # pages asked for ahead
+MAX_LENGTH = (1 << 32) - 1  # of any key, in elements
+MOST_BEYOND = 1_000_000  # elements (at least) that are read beyond the length that the node told
+LARGEST_NUMBER = 10**LONGEST_NUMBER - 1
+_PASSING = frozenset({"LOADING", "MASTERDOWN", "BUSY"})
+_ASK_AGAIN_S = 0.02
+
+
+@dataclass(frozen=True)
+class KeyRead:
+    """How a read ended. length: elements that were sent; told: how many the node said; error: why it is unreadable."""
+
+    state: KeyState
+    length: int = 0
+    told: int = 0
+    found_type: str | None = None
+    error: str | None = None
+
+
+class Stop(Exception):
+    """A read ends here, with this state."""
+
+    def __init__(self, state: KeyState, *, found_type: str | None = None, error: str | None = None) -> None:
+        super().__init__(error)
+        self.state, self.found_type, self.error = state, found_type, error
+
+
+def read_key(
+    connection: Connection,
+    key: str | bytes,
+    sink: Callable[[Run], None],
+    layout: Layout | None = None,
+    *,
+    wait_s: float = 30.0,
+    chunk: int = CHUNK,
+) -> KeyRead:
+    """Read the whole key once; each maximal run goes to `sink`, in order, as soon as it has ended. layout: a list's.
+
+    wait_s: how long LOADING and the like are waited for. Errors of the node and of the connection come back as
+    UNREADABLE; a read that ended early has given the runs that came before.
+    """
+    name = key.encode() if isinstance(key, str) else key
+    return PageReader(connection, sink, layout or ListLayout(), chunk=chunk).read(name, wait_s)
+
+
+class Reader:
+    """What every read of a key shares: how it begins and how it ends. told: elements that the node says it has."""
+
+    def __init__(self, connection: Connection, sink: Callable[[Run], None], data_type: DataType) -> None:
+        self.connection, self.data_type = connection, data_type
+        self.runs = RunJoiner(sink)
+
+    def read(self, key: bytes, wait_s: float) -> KeyRead:
+        """See `read_key`."""
+        told = 0
+        try:
+            told = self._length(key, wait_s)
+            self.drain(key, told)
+        except Stop as stop:
+            return self._result(stop.state, told, stop.found_type, stop.error)
+        except (ConnectionLost, UnexpectedReply) as lost:
+            return self._result(KeyState.UNREADABLE, told, None, str(lost))
+        return self._result(KeyState.LIST if told or self.runs.length else KeyState.ABSENT, told)
+
+    def drain(self, key: bytes, told: int) -> None:
+        """Read all elements into `runs`."""
+        raise NotImplementedError
+
+    def _result(self, state: KeyState, told: int, found_type: str | None = None, error: str | None = None) -> KeyRead:
+        self.runs.close()
+        return KeyRead(state, self.runs.length, told, found_type, error)
+
+    def _length(self, key: bytes, wait_s: float) -> int:
+        deadline = time.monotonic() + wait_s
+        while True:
+            reply = self.connection.command(self.data_type.length, key)
+            if isinstance(reply, int) and 0 <= reply <= MAX_LENGTH * self.data_type.unit:
+                return -(-reply // self.data_type.unit)
+            if not isinstance(reply, ErrorReply) or reply.code not in _PASSING:
+                self.fail(key, reply)
+            if time.monotonic() > deadline:
+                raise Stop(KeyState.UNREADABLE, error=f"after {wait_s:g} s still {shown_reply(reply)}")
+            time.sleep(_ASK_AGAIN_S)
+
+    def fail(self, key: bytes, reply: Reply | Token, unread: int = 0) -> None:
+        """Stop because of this reply. unread: replies that are still to come on the connection."""
+        if not isinstance(reply, ErrorReply) or reply.code != "WRONGTYPE":
+            raise Stop(KeyState.UNREADABLE, error=shown_reply(reply))
+        for _ in range(unread):
+            self.connection.take_reply()
+        kind = self.connection.command("TYPE", key)
+        raise Stop(KeyState.WRONG_TYPE, found_type=kind.text if isinstance(kind, Status) else "unknown")
+
+
+class PageReader(Reader):
+    """One read of a key whose elements are asked for page by page. chunk: elements a page; piece: elements that are
+    compared at once.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        sink: Callable[[Run], None],
+        layout: Layout,
+        *,
+        chunk: int = CHUNK,
+        piece: int = PIECE,
+    ) -> None:
+        super().__init__(connection, sink, layout.data_type)
+        self._layout, self._chunk, self._piece = layout, chunk, piece
+        self._waiting: deque[int] = deque()  # for each page asked for: the elements that it should give
+
+    def drain(self, key: bytes, told: int) -> None:
+        """All pages that begin within the length told, the one after them, and then more until one is empty."""
+        self._pages(key, told)
+        for element in self._layout.end():
+            self.runs.element(element)
+
+    def _pages(self, key: bytes, told: int) -> None:
+        start = 0
+        while True:
+            while len(self._waiting) < IN_FLIGHT and start < told + self._chunk:
+                start = self._ask(key, start, told)
+            taken = self._take(key, self._waiting.popleft(), told)
+            if not self._waiting and start >= told + self._chunk:
+                if not taken or self._layout.open_ended:
+                    return
+                start = self._ask(key, start, told)
+
+    def _ask(self, key: bytes, start: int, told: int) -> int:
+        end = start + self._chunk
+        words = self._layout.page(key, start, end, start >= told)
+        self.connection.send(self.connection.pack(*words))
+        self._waiting.append(max(0, min(end, told) - start))
+        return end
+
+    def _take(self, key: bytes, count: int, told: int) -> int:
+        """One reply, which should hold `count` elements; how many it does hold."""
+        before = self.runs.length
+        if not self.connection.take_if(self._layout.header(count)):
+            header = self.connection.take_token()
+            size = self._layout.size(header)
+            if size is None:
+                self.fail(key, header, unread=len(self._waiting))
+                return 0
+            if isinstance(header, bytes):  # all of it
+                self._check_end(size, told)
+                self._parse(self._layout.split(header))
+                return self.runs.length - before
+            count = size
+        self._check_end(count, told)
+        if self._layout.backwards:
+            self._take_piece(count)
+        else:
+            for start in range(0, count, self._piece):
+                self._take_piece(min(self._piece, count - start))
+        return self.runs.length - before
+
+    def _check_end(self, count: int, told: int) -> None:
+        if self.runs.length + count > told + max(told, MOST_BEYOND):
+            error = f"{self.data_type.length} told {told} elements, and {self.runs.length + count} come and do not end"
+            raise Stop(KeyState.UNREADABLE, error=error)
+
+    def _take_piece(self, count: int) -> None:
+        """So many elements, of a reply that is known to hold them."""
+        runs = self.runs.following(count)
+        if not runs or runs[-1][0] + runs[-1][1] <= LARGEST_NUMBER:
+            expected = self._layout.predicted(runs)
+            if expected is not None and self.connection.take_if(expected):
+                for first, size in runs:
+                    self.runs.consecutive(first, size)
+                return
+        self._parse(self._layout.elements(count, self.connection))
+
+    def _parse(self, elements: Iterable[Element]) -> None:
+        for element in elements:
+            self.runs.element(element)
+
+
+class RunJoiner:
+    """Joins elements into maximal runs. next: the number that would continue them; length: elements so far."""
+
+    def __init__(self, sink: Callable[[Run], None]) -> None:
+        self.next, self.length = 1, 0
+        self._sink = sink
+        self._count = 0  # elements of the run that has not ended yet; it ends before `next`
+
+    def following(self, count: int) -> Sequence[tuple[int, int]]:
+        """The stretches of consecutive numbers that are likely to come next, `count` in all."""
+        return [(self.next, count)] if count else []
+
+    def consecutive(self, first: int, count: int) -> None:
+        """The numbers first, first + 1, … (count of them) have come."""
+        if first != self.next:
+            self.close()
+            self.next = first
+        self._count += count
+        self.next += count
+        self.length += count
+
+    def element(self, element: Element) -> None:
+        """Any one element has come."""
+        if isinstance(element, int):
+            self.consecutive(element, 1)
+            return
+        self.close()
+        self._sink(Run(0, 1, element))
+        self.next += 1
+        self.length += 1
+
+    def close(self) -> None:
+        """The last run has ended."""
+        if self._count:
+            self._sink(Run(self.next - self._count, self._count))
+            self._count = 0
