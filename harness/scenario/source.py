@@ -243,6 +243,8 @@ class _Composer:
         mark = Mark(place.line + 1, place.column + 1) if place else Mark(1, 1)
         context = f" {error.context}," if error.context else ""
         message = f"not YAML:{context} {error.problem or 'it cannot be read'}"
+        if "nesting depth" in (error.problem or ""):  # the parser reads ahead, and has a bound of its own
+            message = f"nested deeper than {MAX_DEPTH} levels"
         return self._stop(mark, (self._likely_cause(place.index) if place else None) or message)
 
     def _likely_cause(self, index: int) -> str | None:

@@ -35,12 +35,17 @@ from tests.scenario.conftest import GOOD, Load, Mistakes
         ("a: !hunter2\n", "s.yaml:1:4: a tag (!…) has no meaning here; text that begins with ! goes in quotes"),
         ("a: *hunter2\n", "s.yaml:1:4: this alias (*…) names nothing; text that begins with * goes in quotes"),
         ("a: &x [*x]\n", "s.yaml:1:8: this alias (*…) stands inside what it names"),
-        ("[" * 100_000, "s.yaml:1:33: nested deeper than 32 levels"),
+        ("[" * 40, "s.yaml:1:33: nested deeper than 32 levels"),
         ("".join(f"{'  ' * n}a:\n" for n in range(100)), "s.yaml:33:65: nested deeper than 32 levels"),
     ],
 )
 def test_what_no_scenario_can_be(mistakes: Mistakes, text: str | bytes, message: str) -> None:
     assert mistakes(text) == [message]
+
+
+def test_nesting_deeper_than_the_parser_itself_can_go(mistakes: Mistakes) -> None:
+    [message] = mistakes("[" * 100_000)
+    assert message.endswith(": nested deeper than 32 levels")
 
 
 @pytest.mark.parametrize(
