@@ -14,6 +14,7 @@ from harness.convergence import Patience, await_offsets, digits_up_to, give_up_a
 from harness.endpoint.client import connect
 from harness.endpoint.view import NodeView, Sample
 from harness.errors import SetupError
+from harness.kinds import LIST, KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.topology import Role
@@ -159,7 +160,7 @@ class TestGivingUp:
     def test_a_primary_that_is_gone_is_an_error_of_its_own(self):
         view = View(CannotConnect("a: refused"), lengths=(1,))
         with pytest.raises(CannotConnect, match="a: refused"):
-            take_target(view, {"workload": (0, b"k")}, Sample(A, (), 0), 1)  # type: ignore[arg-type]
+            take_target(view, {"workload": KeyRef(0, b"k", LIST)}, Sample(A, (), 0), 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ class TestTarget:
     BEFORE = Sample(replace(A, offset=100), (), 0)
 
     def taken(self, after: ReplicationInfo, acknowledged: int) -> Target:
-        streams = {"preload.0": (1, b"p"), "workload": (0, b"k")}
+        streams = {"preload.0": KeyRef(1, b"p", LIST), "workload": KeyRef(0, b"k", LIST)}
         view = View(after, lengths=(None, acknowledged))
         return take_target(view, streams, self.BEFORE, acknowledged)  # type: ignore[arg-type]
 
@@ -212,7 +213,7 @@ class TestRealServers:
             before = look_a.sample()
             client.rpush("k", *range(1, 2001))
             found, (convergence,) = await_offsets(
-                {"b": look_b}, lambda: take_target(look_a, {"workload": (0, b"k")}, before, 2000), patience()
+                {"b": look_b}, lambda: take_target(look_a, {"workload": KeyRef(0, b"k", LIST)}, before, 2000), patience()
             )
             assert (found.lengths, found.offset_counts, convergence.reached) == ({"workload": 2000}, True, True)
             with closing(connect(b)) as reader:
@@ -228,7 +229,7 @@ class TestRealServers:
                 client.rpush("k", *range(1, 101))
                 _, (convergence,) = await_offsets(
                     {"c": look_c},
-                    lambda: take_target(look_a, {"workload": (0, b"k")}, before, 100),
+                    lambda: take_target(look_a, {"workload": KeyRef(0, b"k", LIST)}, before, 100),
                     patience(give_up_s=0.2),
                 )
         assert not convergence.reached
@@ -238,7 +239,7 @@ class TestRealServers:
         a, _ = pair
         with NodeView(a) as look_a, closing(connect(a)) as client:
             client.set("text", "x")
-            found = take_target(look_a, {"workload": (0, b"text"), "other": (3, b"none")}, look_a.sample(), 0)
+            found = take_target(look_a, {"workload": KeyRef(0, b"text", LIST), "other": KeyRef(3, b"none", LIST)}, look_a.sample(), 0)
             assert found.lengths == {"workload": 0, "other": 0}
 
     def test_a_password_that_is_wrong_is_an_error(self, pair):

@@ -20,6 +20,7 @@ from harness.place import MemoryPlace
 from harness.plan import StreamPlan
 from harness.runtime.local import LocalDeployment
 from harness.scenario.model import Batch, Fault
+from harness.values import Values
 from tests.support.disturbed import eventually
 
 PAIR = """\
@@ -123,7 +124,7 @@ def pair(tmp_path: Path) -> Iterator[Deployed]:
 
 def plan(name: str = "workload", key: str = "k", values: int = 1000, db: int = 0, **batch: object) -> StreamPlan:
     given = batch or {"shape": "variadic", "size": 10}
-    return StreamPlan(name, "list_append", key.encode(), db, values, Batch.model_validate(given))
+    return StreamPlan(name, "list_append", key.encode(), db, Values(values), Batch.model_validate(given))
 
 
 def cycle(

@@ -13,6 +13,7 @@ import pytest
 import harness
 from harness.api import Deployed
 from harness.endpoint.client import connect
+from harness.kinds import LIST, KeyRef
 from harness.lag import LagSampler
 from harness.runtime.local import LocalDeployment
 from tests.support.disturbed import eventually
@@ -52,7 +53,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 @contextmanager
 def sampling(pair: Deployed, curve: Curve) -> Iterator[LagSampler]:
     deployment = pair.deployment
-    streams = {"other": (3, b"none"), "workload": (0, KEY.encode())}
+    streams = {"other": KeyRef(3, b"none", LIST), "workload": KeyRef(0, KEY.encode(), LIST)}
     sampler = LagSampler(deployment.control("a"), {"b": deployment.control("b")}, streams, curve.add)
     with sampler:
         yield sampler
