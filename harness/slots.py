@@ -1,4 +1,4 @@
-"""Hash slots of a cluster: which slot a key has, which shard gets which slots, and keys named so that every shard has some.
+"""Hash slots of a cluster: the slot of a key, the slots of a shard, and keys named so that every shard has some.
 
 Pure.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections.abc import Sequence
+from itertools import pairwise
 
 SLOTS = 16384
 
@@ -25,7 +26,7 @@ def slot_of(key: bytes) -> int:
 def shard_ranges(shards: int) -> tuple[range, ...]:
     """The slots of each shard, as equal as can be."""
     edges = [SLOTS * shard // shards for shard in range(shards + 1)]
-    return tuple(range(start, stop) for start, stop in zip(edges, edges[1:], strict=False))
+    return tuple(range(start, stop) for start, stop in pairwise(edges))
 
 
 def shard_of(slot: int, shards: int) -> int:
@@ -37,7 +38,8 @@ def key_names(pattern: str, keys: int, shards: int) -> tuple[str, ...]:
     """`keys` names of this pattern, dealt to the shards in turn: in place of ``{n}`` each has a number in braces, its
     hash tag, the smallest that was not used and that belongs to its shard.
 
-    Where the pattern has a hash tag of its own before ``{n}``, all keys have one slot, and numbers are given as they come.
+    Where the pattern has a hash tag of its own before ``{n}``, all keys have one slot, and numbers are given as they
+    come.
     """
     if hash_tag(pattern.replace("{n}", "{0}").encode()) != b"0" or shards == 1:
         return tuple(pattern.replace("{n}", f"{{{number}}}") for number in range(keys))

@@ -213,7 +213,9 @@ class TestRealServers:
             before = look_a.sample()
             client.rpush("k", *range(1, 2001))
             found, (convergence,) = await_offsets(
-                {"b": look_b}, lambda: take_target(look_a, {"workload": KeyRef(0, b"k", LIST)}, before, 2000), patience()
+                {"b": look_b},
+                lambda: take_target(look_a, {"workload": KeyRef(0, b"k", LIST)}, before, 2000),
+                patience(),
             )
             assert (found.lengths, found.offset_counts, convergence.reached) == ({"workload": 2000}, True, True)
             with closing(connect(b)) as reader:
@@ -239,7 +241,9 @@ class TestRealServers:
         a, _ = pair
         with NodeView(a) as look_a, closing(connect(a)) as client:
             client.set("text", "x")
-            found = take_target(look_a, {"workload": KeyRef(0, b"text", LIST), "other": KeyRef(3, b"none", LIST)}, look_a.sample(), 0)
+            found = take_target(
+                look_a, {"workload": KeyRef(0, b"text", LIST), "other": KeyRef(3, b"none", LIST)}, look_a.sample(), 0
+            )
             assert found.lengths == {"workload": 0, "other": 0}
 
     def test_a_password_that_is_wrong_is_an_error(self, pair):
