@@ -1,0 +1,365 @@
+"""The requests of one client: where each command begins and ends, and the words of those that somebody wants to see.
+
+What nobody wants to see is handed on as it came, in pieces as large as they came, whatever the values' size; nothing of
+it is kept. Only well-framed bytes are handed on, so that the server behind sees the same commands as we do: a stricter
+reading than a server's own is safe, a laxer one would let commands slip through. No sockets here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+from .inline import QuotesError, split_inline
+
+PASS: Final = 0  # nobody wants to see the command
+ALL: Final = 1 << 30  # every word is wanted
+SWALLOW: Final = -1  # is not handed on; its words are shown, cut short
+
+MAX_NAME: Final = 64  # no command has a longer name
+MAX_CAPTURE: Final = 1 << 20
+MAX_LINE: Final = 1 << 16
+MAX_WORDS: Final = (1 << 31) - 1
+MAX_BULK: Final = 512 << 20  # servers' own default
+SHOWN: Final = 128  # bytes that an error message shows of a refused command's arguments
+
+_HEAD = re.compile(rb"\*([1-9]\d{0,9})\r\n\$([1-9]\d?)\r\n")
+_BULK = re.compile(rb"\$(0|[1-9]\d{0,9})\r\n")
+_NUMBER = re.compile(rb"-?(?:0|[1-9]\d{0,18})")
+
+
+def _one_short_bulk() -> str:
+    """A bulk of 0 to 99 bytes, found by its length's digits, so that no alternative is tried in vain."""
+    tens = (
+        f"{ten}(?:\\r\\n.{{{ten}}}\\r\\n|" + "|".join(f"{one}\\r\\n.{{{ten}{one}}}\\r\\n" for one in range(10)) + ")"
+        for ten in range(1, 10)
+    )
+    return r"\$(?:" + "|".join(tens) + r"|0\r\n\r\n)"
+
+
+# Runs of short bulks, so that a command of many small values costs a fraction of a Python step a value.
+_RUNS = [(size, re.compile(f"(?:{_one_short_bulk()}){{{size}}}+".encode(), re.DOTALL)) for size in (256, 32)]
+
+
+class Sink(Protocol):
+    """Whoever judges the requests. `wanted` is asked once for each command, by its name in upper case."""
+
+    def wanted(self, name: bytes) -> int:
+        """PASS, ALL, SWALLOW, or how many words are wanted (the name is one); the others follow by `passed`."""
+
+    def passed(self, data: bytes | memoryview) -> None:
+        """Bytes to be handed on as they are."""
+
+    def command(self, words: list[bytes], count: int) -> None:
+        """The wanted words of a command of `count` words; nothing of them was handed on."""
+
+    def too_large(self, name: bytes) -> None:
+        """A command whose wanted words are too large to be kept; it is swallowed."""
+
+    def broken(self, reason: str) -> None:
+        """The bytes are no RESP; nothing that follows is looked at."""
+
+
+class Requests:
+    """Reads a client's bytes. `hold` stops before the next command, `release` goes on; see `Sink` for what comes out."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._data: bytes = b""
+        self._at = 0  # what is before was dealt with
+        self._span = 0  # what is from here up to `_at` may be handed on
+        self._arguments = 0  # of the present command, yet to come
+        self._bulk = 0  # bytes of the present argument yet to come, with its line end
+        self._swallowing = False
+        self._shown: list[bytes] | None = None
+        self._shown_room = 0
+        self._count = 0
+        self._run = 0  # which of _RUNS is tried next
+        self._held = self._broken = False
+        self.commands = 0  # begun so far
+
+    def feed(self, data: bytes) -> None:
+        if self._broken:
+            return
+        self._data = data if self._at == len(self._data) else self._data[self._at :] + data
+        self._at = self._span = 0
+        self._go()
+
+    def hold(self) -> None:
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+        self._go()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that came and were not dealt with."""
+        return len(self._data) - self._at
+
+    @property
+    def held(self) -> bool:
+        return self._held
+
+    def _go(self) -> None:
+        step = True
+        while step and not self._held and not self._broken:
+            if self._bulk:
+                step = self._through_bulk()
+            elif self._arguments:
+                step = self._through_arguments()
+            elif self._shown is not None:
+                self._say_shown()
+            else:
+                step = self._begin()
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        if self._span < self._at and not self._swallowing:
+            whole = self._span == 0 and self._at == len(self._data)
+            self._sink.passed(self._data if whole else memoryview(self._data)[self._span : self._at])
+        self._span = self._at
+
+    # -- a command begins
+
+    def _begin(self) -> bool:
+        data, at = self._data, self._at
+        head = _HEAD.match(data, at)
+        if head is None:
+            return self._begin_oddly()
+        start, size = head.end(), int(head[2])
+        if size > MAX_NAME:
+            return self._begun(int(head[1]), b"", PASS, at)
+        if len(data) < start + size + 2:
+            return False
+        name = data[start : start + size]
+        if data[start + size : start + size + 2] != b"\r\n":
+            return self._break("a bulk does not end in a line end")
+        count = int(head[1])
+        if count > MAX_WORDS:
+            return self._break("invalid multibulk length")
+        return self._begun(count, name, self._sink.wanted(name.upper()), start + size + 2)
+
+    def _begun(self, count: int, name: bytes, wanted: int, after: int) -> bool:
+        """A head was read; `after`: where the rest begins. False where more bytes are needed first."""
+        if wanted == PASS:
+            self.commands += 1
+            self._at, self._arguments = after, count - 1 if name else count
+            if not name:  # the name is too long for a command that we know: it passes like an argument
+                self._at = self._data.index(b"\n", after) + 1
+            return True
+        if wanted == SWALLOW:
+            self._hand_on()
+            self.commands += 1
+            self._swallow(count, name, after)
+            return True
+        return self._capture(count, name, min(wanted, count), after)
+
+    def _capture(self, count: int, name: bytes, wanted: int, after: int) -> bool:
+        words, at = [name], after
+        while len(words) < wanted:
+            bulk = _BULK.match(self._data, at)
+            if bulk is None:
+                return self._no_bulk(at) and False
+            size = int(bulk[1])
+            if size > MAX_BULK:
+                return self._break("invalid bulk length")
+            end = bulk.end() + size
+            if end - self._at > MAX_CAPTURE:
+                return self._give_up_capture(count, name, after)
+            if len(self._data) < end + 2:
+                return False
+            if self._data[end : end + 2] != b"\r\n":
+                return self._break("a bulk does not end in a line end")
+            words.append(self._data[bulk.end() : end])
+            at = end + 2
+        self._hand_on()
+        self.commands += 1
+        self._at = self._span = at
+        self._arguments = count - wanted
+        self._sink.command(words, count)
+        return True
+
+    def _give_up_capture(self, count: int, name: bytes, after: int) -> bool:
+        self._hand_on()
+        self.commands += 1
+        self._at = self._span = after
+        self._arguments, self._swallowing = count - 1, True
+        self._shown = None
+        self._sink.too_large(name)
+        return True
+
+    def _begin_oddly(self) -> bool:
+        """Not the head of an ordinary command: incomplete, inline, empty, or wrong."""
+        data, at = self._data, self._at
+        if at == len(data):
+            return False
+        if data[at] != 0x2A:
+            return self._begin_inline()
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            return self._wait_for_line(at, "too big mbulk count string")
+        if not _NUMBER.fullmatch(data, at + 1, end) or int(data[at + 1 : end]) > MAX_WORDS:
+            return self._break("invalid multibulk length")
+        if int(data[at + 1 : end]) <= 0:  # servers ignore it
+            self._hand_on()
+            self._at = self._span = end + 2
+            return True
+        return self._begin_with_odd_name(int(data[at + 1 : end]), end + 2)
+
+    def _begin_with_odd_name(self, count: int, at: int) -> bool:
+        bulk = _BULK.match(self._data, at)
+        if bulk is None:
+            return self._no_bulk(at) and False
+        if int(bulk[1]) > MAX_BULK:
+            return self._break("invalid bulk length")
+        self.commands += 1
+        self._at, self._arguments = at, count  # an empty or a long name: no command that we know
+        return True
+
+    def _begin_inline(self) -> bool:
+        data, at = self._data, self._at
+        end = data.find(b"\n", at)
+        if end < 0:
+            return self._wait_for_line(at, "too big inline request")
+        if end - at > MAX_LINE:
+            return self._break("too big inline request")
+        self._hand_on()
+        self._at = self._span = end + 1
+        try:
+            words = split_inline(data[at:end].removesuffix(b"\r"))
+        except QuotesError:
+            return self._break("unbalanced quotes in request")
+        if words:
+            self._inline(words)
+        return True
+
+    def _inline(self, words: list[bytes]) -> None:
+        """As if it had come as an array; an array is what the server gets."""
+        self.commands += 1
+        wanted = self._sink.wanted(words[0].upper())
+        if wanted == PASS:
+            self._sink.passed(as_array(words))
+            return
+        shown = words if wanted in (ALL, SWALLOW) else words[:wanted]
+        self._sink.command(shown, len(words))
+        if len(shown) < len(words):
+            self._sink.passed(bulks(words[len(shown) :]))
+
+    # -- a command goes on
+
+    def _through_bulk(self) -> bool:
+        """The rest of an argument that began in an earlier piece, or is too large for one."""
+        taken = min(self._bulk, len(self._data) - self._at)
+        self._at += taken
+        self._bulk -= taken
+        if self._swallowing:
+            self._span = self._at
+        return not self._bulk
+
+    def _through_arguments(self) -> bool:
+        if self._swallowing:
+            return self._swallow_argument()
+        data, at, left = self._data, self._at, self._arguments
+        while left:
+            if left >= 32 and (found := self._match_run(data, at, left)):
+                size, at = found
+                left -= size
+                continue
+            bulk = _BULK.match(data, at)
+            if bulk is None:
+                self._at, self._arguments = at, left
+                return self._no_bulk(at) and False
+            size = int(bulk[1])
+            if size > MAX_BULK:
+                self._at, self._arguments = at, left
+                return self._break("invalid bulk length")
+            at, left = bulk.end() + size + 2, left - 1
+            if at > len(data):
+                self._bulk, at = at - len(data), len(data)
+                break
+        self._at, self._arguments = at, left
+        return not self._bulk
+
+    def _match_run(self, data: bytes, at: int, left: int) -> tuple[int, int] | None:
+        """How many arguments were passed over at once, and where they end. Where a size failed a smaller one is tried
+        the next time, so that other data than small values costs next to nothing.
+        """
+        for number in range(self._run, len(_RUNS)):
+            size, pattern = _RUNS[number]
+            if size <= left and (found := pattern.match(data, at)):
+                self._run = max(0, number - 1)
+                return size, found.end()
+        self._run = (self._run + 1) % (len(_RUNS) + 8)
+        return None
+
+    # -- a command is swallowed
+
+    def _swallow(self, count: int, name: bytes, after: int) -> None:
+        self._at = self._span = after
+        self._arguments, self._swallowing, self._count = count - 1, True, count
+        self._shown, self._shown_room = [name], SHOWN
+
+    def _swallow_argument(self) -> bool:
+        bulk = _BULK.match(self._data, self._at)
+        if bulk is None:
+            return self._no_bulk(self._at) and False
+        size = int(bulk[1])
+        if size > MAX_BULK:
+            return self._break("invalid bulk length")
+        shown = min(size, self._shown_room) if self._shown is not None else 0
+        if len(self._data) < bulk.end() + shown:
+            return False
+        if self._shown is not None and self._shown_room:
+            self._shown.append(self._data[bulk.end() : bulk.end() + shown])
+            self._shown_room -= shown
+        self._at = self._span = bulk.end()
+        self._bulk, self._arguments = size + 2, self._arguments - 1
+        if not self._arguments and self._shown is None:
+            self._swallowing_ends_with_bulk()
+        return True
+
+    def _swallowing_ends_with_bulk(self) -> None:
+        """What was too large has been told already: nothing is said at its end."""
+        self._shown = []
+
+    def _say_shown(self) -> None:
+        words, self._shown = self._shown or [], None
+        self._swallowing = False
+        self._span = self._at
+        if words:
+            self._sink.command(words, self._count)
+
+    # -- what is wrong, or not there yet
+
+    def _wait_for_line(self, at: int, otherwise: str) -> bool:
+        return self._break(otherwise) if len(self._data) - at > MAX_LINE else False
+
+    def _no_bulk(self, at: int) -> bool:
+        """No bulk begins here: wrong, or its head has not come yet."""
+        head = self._data[at : at + 32]
+        if not head:
+            return False
+        if head[:1] != b"$":
+            return self._break(f"expected '$', got '{chr(head[0])}'")
+        end = head.find(b"\r")
+        digits = head[1:end] if end >= 0 else head[1:]
+        whole = end >= 0 and len(head) > end + 1
+        if (digits and not digits.isdigit()) or len(digits) > 10 or (whole and not _BULK.match(head)):
+            return self._break("invalid bulk length")
+        return False
+
+    def _break(self, reason: str) -> bool:
+        self._hand_on()
+        self._broken = True
+        self._sink.broken(reason)
+        return False
+
+
+def bulks(words: list[bytes]) -> bytes:
+    return b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+def as_array(words: list[bytes]) -> bytes:
+    """A command as clients send it."""
+    return b"*%d\r\n%b" % (len(words), bulks(words))
