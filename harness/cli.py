@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "accept": ("accept", "Check whether one endpoint can take over from another: go or no-go."),
     "engines": ("engines", "List the server programs at hand, or fetch others."),
     "images": ("images", "List or build container images of engines."),
+    "endpoint": ("endpoint", "Simulate a managed endpoint, or find out what one is."),
     "schema": ("schema", "Print the JSON Schema of scenario files."),
     "bench": ("bench", "Measure speed here, beside the naive way and a floor in C."),
     "doctor": ("doctor", "Say what this machine can run, and why not."),
