@@ -26,7 +26,9 @@ def command() -> None:
 
 @command.command("serve")
 @click.argument("name", metavar="PROFILE")
-@click.option("--upstream", required=True, metavar="URL", help="The real server: redis://[[user]:password@]host[:port].")
+@click.option(
+    "--upstream", required=True, metavar="URL", help="The real server: redis://[[user]:password@]host[:port]."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Default: the product's own; 0: any that is free.")
 @click.option("--cluster-policy", metavar="POLICY", help="As in PROFILE/POLICY: oss, enterprise, sharded, …")
@@ -91,7 +93,12 @@ def _serve(found: Profile, *, upstream: str, host: str, port: int | None, tls: b
 
 
 def _changed(
-    behaviour: Behaviour, *, wording: str | None, resp3: bool | None, max_clients: int | None, idle_timeout: float | None
+    behaviour: Behaviour,
+    *,
+    wording: str | None,
+    resp3: bool | None,
+    max_clients: int | None,
+    idle_timeout: float | None,
 ) -> Behaviour:
     from dataclasses import replace
 

@@ -42,9 +42,8 @@ def make_certificate(folder: Path, hosts: tuple[str, ...]) -> Certificate:
     subject = ("-subj", "/CN=throw-away authority of replication-harness")
     ca_extensions = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
     try:
-        _openssl(
-            program, "req", "-x509", *new_key, "-keyout", key, "-out", authority, "-days", _DAYS, *subject, *ca_extensions
-        )
+        to_authority = ("-keyout", key, "-out", authority, "-days", _DAYS)
+        _openssl(program, "req", "-x509", *new_key, *to_authority, *subject, *ca_extensions)
         _openssl(program, "req", "-new", *new_key, "-keyout", own_key, "-out", request, "-subj", f"/CN={hosts[0]}")
         signed = ("-in", request, "-CA", authority, "-CAkey", key, "-CAcreateserial", "-extfile", extensions)
         _openssl(program, "x509", "-req", *signed, "-out", certificate, "-days", _DAYS)

@@ -6,7 +6,7 @@ Facts, their sources and what is made of them are data (`profiles.yaml`); this m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ _FILE = Path(__file__).with_name("profiles.yaml")
 class Profile:
     """One product's client-visible behaviour. port: a node's default, None where the topology counts upwards itself.
 
-    tls: whether clients speak TLS unless told otherwise. policies: the names of its variants, `name/policy` chooses one.
+    tls: whether clients speak TLS unless told otherwise. policies: the names of its variants, `name/policy` is one.
     gaps: what the simulation leaves out. source: where the facts come from.
     """
 
@@ -31,7 +31,7 @@ class Profile:
     product: str
     port: int | None = None
     tls: bool = False
-    behaviour: Behaviour = Behaviour()
+    behaviour: Behaviour = field(default_factory=Behaviour)
     policies: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     source: str = ""
@@ -51,7 +51,7 @@ _OSS = Profile(OSS, "the server as its project ships it")
 
 
 def profile(name: str) -> Profile:
-    """The profile of this name, "redis-enterprise" or "redis-enterprise/oss-cluster"; UsageError names those there are."""
+    """The profile of this name, "redis-enterprise" or "redis-enterprise/oss-cluster"; else UsageError."""
     if name == OSS:
         return _OSS  # without reading the file
     if name not in profiles():

@@ -40,9 +40,6 @@ class SimulatedEndpoint:
         else:
             with log.open("ab") as lines:
                 self._process = popen(_arguments(), **{**streams, "stderr": lines})
-        assert self._process.stdin is not None
-        self._process.stdin.write(plan.to_json().encode() + b"\n")
-        self._process.stdin.flush()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -51,6 +48,9 @@ class SimulatedEndpoint:
     def wait_ready(self) -> int:
         """The port it listens on; SetupError with what it said where it doesn't come up."""
         assert self._process.stdout is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(self.plan.to_json().encode() + b"\n")
+        self._process.stdin.flush()
         pipe, line = self._process.stdout.fileno(), b""
         deadline = time.monotonic() + READY_WITHIN_S
         while not line.endswith(b"\n"):

@@ -28,7 +28,7 @@ class LinkOpener(Protocol):
 class NodeFacts:
     """What a run's report says of a started node. engine: "valkey-9.1.2"; origin: where its program came from.
 
-    notes: what a reader has to know of it, such as what its profile could not refuse.
+    notes: what a reader has to know of it.
     """
 
     engine: str

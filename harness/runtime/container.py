@@ -25,7 +25,7 @@ from harness.runtime.base import Capability, LinkOpener
 from harness.runtime.container_network import ContainerNetwork
 from harness.runtime.container_proxy import open_proxy
 from harness.runtime.container_server import ContainerServer, Place, use_ryuk_where_at_hand
-from harness.runtime.deployment import ServersDeployment, Started, admin_of, knows_channels, upstream_of
+from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
 from harness.runtime.identity import UNKNOWN_ENGINE, engine_in
 from harness.runtime.labels import OWNER, owner_labels
 from harness.runtime.local import Ports
@@ -146,18 +146,16 @@ class ContainerDeployment(ServersDeployment):
     def _plans(
         self, host: str, ports: Mapping[str, int], images: Mapping[str, Image]
     ) -> Iterator[tuple[str, ServerPlan]]:
-        admins = {name: admin_of(node) for name, node in self.topology.nodes.items()}
+        own = self._server_ports(host, ports)
         for index, (name, node) in enumerate(self.topology.nodes.items()):
             yield (
                 name,
                 ServerPlan(
                     node=node,
                     host=host,
-                    port=ports[name],
+                    port=own[name],
                     folder=self._folder / f"{index}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:40]}",
-                    admin=admins[name],
-                    upstream=upstream_of(node, self.topology, admins),
-                    knows_channels=knows_channels(images[name].name.partition("-")[2]),
+                    upstream=login_at_primary(node, self.topology),
                 ),
             )
 
@@ -175,6 +173,12 @@ class ContainerDeployment(ServersDeployment):
 
     def open_links(self, links: Sequence[Link], opener: LinkOpener | Image | str | None) -> None:
         """Put a proxy in front of what each link leads to."""
+        for link in links:
+            if link.is_client and link.target in self._front_ports:
+                raise SetupError(
+                    f"{link}: between a client and a simulated endpoint no fault proxy has room in containers; "
+                    "use --runtime local"
+                )
         if self.proxy is not None:
             for port, link in enumerate(links, start=_FIRST_LINK_PORT):
                 self._open_inside(link, self.proxy, port)
@@ -238,6 +242,7 @@ class ContainerDeployment(ServersDeployment):
             steps.callback(self._remove_network)
             steps.callback(_side_by_side, [self._container(node).remove for node in self._nodes])
             steps.callback(self._close_links)
+            steps.callback(self._close_fronts)
 
     def _close_links(self) -> None:
         if self.proxy is not None:

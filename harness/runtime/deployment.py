@@ -6,17 +6,18 @@ primary; that stands in `local.py` and `container.py`.
 
 from __future__ import annotations
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from harness.endpoint.acl import ADMIN_USER, restrict_clients
 from harness.endpoint.address import Endpoint
-from harness.endpoint.profile import profile
-from harness.engine.catalogue import version_key
+from harness.endpoint.certificate import Certificate, make_certificate
+from harness.endpoint.profile import Profile, profile
+from harness.endpoint.simulate import SimulatedEndpoint, upstream_of
+from harness.endpoint.simulated.plan import Plan
 from harness.errors import SetupError
 from harness.fault.link import FaultLink
 from harness.resp.connection import Connection
@@ -24,20 +25,20 @@ from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
 from harness.runtime.base import Capability, NodeFacts
 from harness.runtime.follow import follow_all
+from harness.runtime.loopback import free_ports
+from harness.runtime.owner import Owner
 from harness.runtime.server import Server
 from harness.runtime.server_config import USUAL_HZ, Credentials, changes_clock
 from harness.topology import Link, Node, Topology
 
-_CHANNEL_RULES_SINCE = (6, 2)
-
 
 @dataclass
 class Started:
-    """A node's server, and what was learnt of it when it came up."""
+    """A node's server, and what was learnt of it when it came up. front: the product that clients meet."""
 
     server: Server
     run_id: str | None = None
-    notes: tuple[str, ...] = ()
+    front: SimulatedEndpoint | None = None
 
 
 class ServersDeployment(ABC):
@@ -45,12 +46,16 @@ class ServersDeployment(ABC):
 
     runtime: str
     capabilities: frozenset[Capability]
+    _owner: Owner
+    _folder: Path
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self._nodes: dict[str, Started] = {}
         self._proxied: dict[Link, FaultLink] = {}
         self._attached = False
+        self._front_ports: dict[str, int] = {}
+        self._certificate: Certificate | None = None
 
     def attach(self) -> None:
         sources = {node.name: self._source(node) for node in self.topology.replicas}
@@ -62,8 +67,12 @@ class ServersDeployment(ABC):
         self._attached = True
 
     def endpoint(self, node: str) -> Endpoint:
-        plan = self._server(node).plan
-        return Endpoint(plan.host, plan.port, password=plan.node.password)
+        plan, front = self._server(node).plan, self._nodes[node].front
+        if front is None:
+            return Endpoint(plan.host, plan.port, password=plan.node.password)
+        authority = str(self._certificate.authority) if self._certificate and front.plan.certificate else None
+        password = plan.node.password
+        return Endpoint(plan.host, front.plan.port, password=password, tls=authority is not None, ca_file=authority)
 
     def control(self, node: str) -> Endpoint:
         return self._server(node).control
@@ -77,14 +86,15 @@ class ServersDeployment(ABC):
 
     def facts(self, node: str) -> NodeFacts:
         started = self._nodes[node]
-        return NodeFacts(started.server.engine, started.server.origin, started.run_id, started.notes)
+        return NodeFacts(started.server.engine, started.server.origin, started.run_id)
 
     def log(self, node: str) -> str:
         return self._server(node).log()
 
     def death(self, node: str, wait_s: float = 0.0) -> str | None:
         """The whole story where the node's server has ended, within wait_s; None while it runs."""
-        return self._server(node).death(wait_s)
+        front = self._nodes[node].front
+        return self._server(node).death(wait_s) or (front.death() if front else None)
 
     @property
     def proxied(self) -> Mapping[Link, FaultLink]:
@@ -130,15 +140,43 @@ class ServersDeployment(ABC):
     def _source(self, node: Node) -> tuple[str, int]:
         """The address that a replica follows: its link's proxy, else its primary itself."""
 
+    def _server_ports(self, host: str, ports: Mapping[str, int]) -> dict[str, int]:
+        """Where the servers listen: at the nodes' own ports, but for those that clients reach through a simulated
+        product, which has the node's port.
+        """
+        hidden = [node.name for node in self.topology.nodes.values() if profile(node.profile).simulated]
+        self._front_ports = {name: ports[name] for name in hidden}
+        return {**ports, **dict(zip(hidden, free_ports(host, len(hidden)), strict=True))}
+
     def _come_up(self, node: str) -> None:
-        """Wait until the server answers, and restrict its clients at once."""
+        """Wait until the server answers, and the simulated product before it, if any."""
         started = self._nodes[node]
-        of = profile(started.server.plan.node.profile)
         with started.server.await_answer() as connection:
-            if of.restricted:
-                note = restrict_clients(connection, of.refused).note
-                started.notes = (f"{of.label}: {note}",) if note else ()
             started.run_id = _run_id(connection)
+        product = profile(started.server.plan.node.profile)
+        if product.simulated and started.front is None:
+            started.front = self._open_front(node, product)
+            started.front.wait_ready()
+
+    def _open_front(self, node: str, product: Profile) -> SimulatedEndpoint:
+        server = self._server(node)
+        if product.tls and self._certificate is None:
+            self._certificate = make_certificate(self._folder, (server.plan.host, "localhost"))
+        plan = Plan(
+            profile=product.name,
+            host=server.plan.host,
+            port=self._front_ports[node],
+            upstream=upstream_of(server.control),
+            behaviour=product.behaviour,
+            certificate=str(self._certificate.server) if product.tls and self._certificate else None,
+        )
+        log = self._folder / f"{len(self._front_ports)}-{self._front_ports[node]}.endpoint.log"
+        return SimulatedEndpoint(plan, log, self._owner.popen)
+
+    def _close_fronts(self) -> None:
+        for started in self._nodes.values():
+            if started.front is not None:
+                self._owner.stop(started.front.process)
 
     def _slow_down(self, node: str) -> None:
         """Back to the usual clock, which is fast only while replicas attach."""
@@ -148,21 +186,9 @@ class ServersDeployment(ABC):
                     raise SetupError(f"node {node} refuses CONFIG SET, which the harness needs: {reply}")
 
 
-def admin_of(node: Node) -> Credentials | None:
-    """Our own user on a node whose clients are restricted, with a password that nobody else knows."""
-    return Credentials(ADMIN_USER, secrets.token_hex(16)) if profile(node.profile).restricted else None
-
-
-def knows_channels(version: str) -> bool:
-    """Whether an engine of this version has access rules for channels; a version that isn't known counts as new."""
-    return not version_key(version) or version_key(version)[:2] >= _CHANNEL_RULES_SINCE
-
-
-def upstream_of(node: Node, topology: Topology, admins: Mapping[str, Credentials | None]) -> Credentials:
+def login_at_primary(node: Node, topology: Topology) -> Credentials:
     """As whom a replica logs in at its primary."""
-    if node.replica_of is None:
-        return Credentials()
-    return admins[node.replica_of] or Credentials(password=topology.nodes[node.replica_of].password)
+    return Credentials(password=topology.nodes[node.replica_of].password if node.replica_of else None)
 
 
 def _run_id(connection: Connection) -> str | None:

@@ -9,7 +9,7 @@ from typing import Literal
 from harness.engine.binaries import Engine
 from harness.errors import HarnessError
 from harness.runtime.base import Capability, LinkOpener
-from harness.runtime.deployment import ServersDeployment, Started, admin_of, knows_channels, upstream_of
+from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
 from harness.runtime.loopback import free_ports, own_address
 from harness.runtime.owner import Owner
 from harness.runtime.server import ProcessServer
@@ -70,16 +70,14 @@ class LocalDeployment(ServersDeployment):
 
     def start(self, host: str, ports: Mapping[str, int], engines: Mapping[str, Engine]) -> None:
         """Start all nodes side by side, and wait until each answers."""
-        admins = {name: admin_of(node) for name, node in self.topology.nodes.items()}
+        own = self._server_ports(host, ports)
         for index, node in enumerate(self.topology.nodes.values()):
             plan = ServerPlan(
                 node=node,
                 host=host,
-                port=ports[node.name],
+                port=own[node.name],
                 folder=self._folder / f"{index}-{re.sub(r'[^A-Za-z0-9_.-]', '_', node.name)[:40]}",
-                admin=admins[node.name],
-                upstream=upstream_of(node, self.topology, admins),
-                knows_channels=knows_channels(engines[node.name].version),
+                upstream=login_at_primary(node, self.topology),
             )
             self._servers.append(ProcessServer(plan, engines[node.name], self._owner))
             self._nodes[node.name] = Started(self._servers[-1])
@@ -93,11 +91,13 @@ class LocalDeployment(ServersDeployment):
         if opener is None:
             raise HarnessError(f"link {link} needs a fault proxy, and none was given")
         plan = self._server(link.target if link.is_client else link.source).plan
-        name = f"{link.source}-{link.target}-{plan.host}-{plan.port}"  # no two deployments share an address and port
-        self._proxied[link] = opener.open_link(name, (plan.host, plan.port), plan.host)
+        port = self.endpoint(link.target).port if link.is_client else plan.port
+        name = f"{link.source}-{link.target}-{plan.host}-{port}"  # no two deployments share an address and port
+        self._proxied[link] = opener.open_link(name, (plan.host, port), plan.host)
 
     def close(self) -> None:
         """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
+        self._close_fronts()
         for server in self._servers:
             server.condemn()
         for server in self._servers:

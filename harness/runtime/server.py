@@ -41,10 +41,7 @@ class Server(ABC):
     @property
     def control(self) -> Endpoint:
         """Where we connect to, as a user with all rights."""
-        user, password = None, self.plan.node.password
-        if self.plan.admin is not None:
-            user, password = self.plan.admin.user, self.plan.admin.password
-        return Endpoint(self.plan.host, self.plan.port, user, password)
+        return Endpoint(self.plan.host, self.plan.port, password=self.plan.node.password)
 
     @abstractmethod
     def start(self) -> None:
@@ -139,7 +136,7 @@ class Server(ABC):
         return ""
 
     def _without_passwords(self, text: str) -> str:
-        secrets = [self.plan.node.password, self.plan.upstream.password, self.plan.admin and self.plan.admin.password]
+        secrets = [self.plan.node.password, self.plan.upstream.password]
         secrets += [value for name, value in self.plan.node.directives if _is_secret(name)]
         for secret in sorted((secret for secret in secrets if secret), key=len, reverse=True):
             text = text.replace(secret, "***")

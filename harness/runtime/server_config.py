@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
-from harness.endpoint.acl import ADMIN_USER
 from harness.errors import UsageError
 from harness.resp.replication_info import credentials_for_primary
 from harness.topology import Node
@@ -47,9 +45,8 @@ class Credentials:
 class ServerPlan:
     """All that a server's file is made from.
 
-    admin: our own user on a node whose profile restricts its clients. upstream: as whom the node follows its primary;
-    follows: that primary's address, once the node has been attached, so that it follows again after a restart.
-    knows_channels: whether the engine's access rules speak of channels (from 6.2 on), without which a user has none.
+    upstream: as whom the node follows its primary; follows: that primary's address, once the node has been attached,
+    so that it follows again after a restart.
     log_elsewhere: where it logs, if not in its folder.
     """
 
@@ -57,10 +54,8 @@ class ServerPlan:
     host: str
     port: int
     folder: Path
-    admin: Credentials | None = None
     upstream: Credentials = Credentials()
     follows: tuple[str, int] | None = None
-    knows_channels: bool = True
     log_elsewhere: Path | None = None
 
     @property
@@ -99,10 +94,6 @@ def _ours(plan: ServerPlan) -> Iterator[tuple[str, str]]:
     yield ("hz", str(FAST_HZ))
     if plan.node.password is not None:
         yield ("requirepass", quoted(plan.node.password))
-    if plan.admin is not None:
-        password = (plan.admin.password or "").encode()
-        everything = "~* &* +@all" if plan.knows_channels else "~* +@all"
-        yield ("user", f"{ADMIN_USER} on #{sha256(password).hexdigest()} {everything}")
     if plan.upstream.password:
         for name, value in credentials_for_primary(plan.upstream.password, plan.upstream.user):
             yield (name, quoted(value))

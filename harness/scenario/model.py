@@ -89,6 +89,12 @@ class NodeSpec(Model):
     profile: Annotated[str, Text(63, "a profile's name")] = Field(
         "oss", description="the product whose client-visible behaviour the endpoint has"
     )
+    link: Literal["native", "replica-of", "online-migration"] = Field(
+        "native",
+        description="how it replicates: native; replica-of: as Redis Enterprise does from another server, it takes "
+        "writes, loses its own keys with every full sync, and evicts nothing; online-migration: as into ElastiCache, "
+        "from a source without a password",
+    )
     engine: Annotated[str, Text(63, "an engine, as in redis-7.0.15")] | None = Field(
         None, description="server program and version; only where the scenario is about engines"
     )

@@ -27,10 +27,20 @@ def resolved_nodes(spec: TopologySpec, passwords: Mapping[str, str]) -> dict[str
             password=passwords.get(name),
             profile=node.profile,
             engine=node.engine,
-            directives=tuple((directive, as_text(value)) for directive, value in node.config.items()),
+            directives=_directives(node),
         )
         for name, node in spec.nodes.items()
     }
+
+
+# What a kind of link makes of the server that follows; a directive of the scenario's own counts instead.
+_OF_LINK = {"replica-of": (("replica-read-only", "no"), ("replica-ignore-maxmemory", "yes"))}
+
+
+def _directives(node: NodeSpec) -> tuple[tuple[str, str], ...]:
+    own = tuple((directive, as_text(value)) for directive, value in node.config.items())
+    written = {directive.lower() for directive, _ in own}
+    return (*(pair for pair in _OF_LINK.get(node.link, ()) if pair[0] not in written), *own)
 
 
 def _ports(spec: TopologySpec) -> dict[str, int]:
@@ -53,6 +63,7 @@ def topology_problems(spec: TopologySpec, nodes: Mapping[str, Node]) -> Iterator
     for name, node in spec.nodes.items():
         yield from _role_problems(name, node)
         yield from _profile_problems(name, node)
+        yield from _link_problems(name, node, spec)
         yield from directive_problems(name, node)
     yield from _shape_problems(spec)
 
@@ -71,6 +82,17 @@ def _profile_problems(name: str, node: NodeSpec) -> Iterator[Problem]:
         near = nearest(node.profile, known)
         hint = f"; did you mean {near!r}?" if near else ""
         yield ("topology", "nodes", name, "profile"), f"expected one of {', '.join(known)}, not {node.profile!r}{hint}"
+
+
+def _link_problems(name: str, node: NodeSpec, spec: TopologySpec) -> Iterator[Problem]:
+    path: Path = ("topology", "nodes", name, "link")
+    if node.link == "native":
+        return
+    source = spec.nodes.get(node.replica_of or "")
+    if node.replica_of is None:
+        yield path, f"a primary follows nobody: {node.link} needs replica_of"
+    elif node.link == "online-migration" and source is not None and source.password:
+        yield path, f"online migration needs a source without a password, and {node.replica_of} has one"
 
 
 def _shape_problems(spec: TopologySpec) -> Iterator[Problem]:

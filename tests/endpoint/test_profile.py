@@ -1,31 +1,84 @@
+from dataclasses import replace
+
 import pytest
 
-from harness.endpoint.profile import profile, profiles
+from harness.endpoint.profile import profile, profiles, wordings
+from harness.endpoint.simulated.plan import Plan, Upstream
 from harness.errors import UsageError
+
+PRODUCTS = [
+    "oss",
+    "redis-enterprise",
+    "redis-cloud",
+    "azure-managed-redis",
+    "azure-cache-for-redis",
+    "elasticache",
+    "elasticache-serverless",
+    "memorystore",
+    "memorystore-cluster",
+]
 
 
 def test_a_scenario_may_name_these() -> None:
-    assert list(profiles()) == ["oss", "redis-enterprise"]
+    assert [name for name in profiles() if "/" not in name] == PRODUCTS
 
 
-def test_oss_refuses_nothing() -> None:
+def test_oss_changes_nothing() -> None:
     oss = profile("oss")
 
-    assert (oss.port, oss.refused, oss.restricted, oss.label) == (None, (), False, "oss")
-    assert profiles()["oss"] == oss
+    assert (oss.port, oss.simulated, oss.label) == (None, False, "oss")
 
 
 def test_redis_enterprise() -> None:
     enterprise = profile("redis-enterprise")
 
     assert enterprise.port == 10878
-    assert enterprise.restricted
     assert enterprise.label == "simulated redis-enterprise"
-    assert {"replicaof", "role", "config|set", "sync", "psync", "shutdown", "debug", "select"} <= set(
-        enterprise.refused
+    assert enterprise.behaviour.select == "no-op"
+    assert {"replicaof", "role", "config|resetstat", "sync", "psync", "shutdown", "cluster|info"} <= set(
+        enterprise.behaviour.refused
     )
-    assert not {"get", "lrange", "info", "scan", "config|get", "config", "client", "acl"} & set(enterprise.refused)
-    assert len(set(enterprise.refused)) == len(enterprise.refused)
+    assert not {"get", "lrange", "info", "scan", "config|set", "config", "select"} & set(enterprise.behaviour.refused)
+    assert enterprise.behaviour.info_set["role"] == "master"
+    assert enterprise.behaviour.config is not None
+    assert enterprise.behaviour.config["slowlog-max-len"] == (128, 1024)
+
+
+def test_a_policy_is_a_profile_of_its_own() -> None:
+    assert profile("azure-managed-redis").behaviour == profile("azure-managed-redis/oss").behaviour
+    assert profile("azure-managed-redis/oss").behaviour.cluster
+    assert not profile("azure-managed-redis/enterprise").behaviour.cluster
+    assert profile("azure-managed-redis/enterprise").label == "simulated azure-managed-redis/enterprise"
+    assert not profile("azure-managed-redis/no-cluster").behaviour.one_slot
+
+
+def test_what_a_product_inherits_it_may_add_to_or_take_from() -> None:
+    cloud = profile("redis-cloud").behaviour
+
+    assert "wait" in cloud.refused
+    assert "role" in cloud.refused
+    assert cloud.config is not None
+    assert "lua-time-limit" not in cloud.config
+    assert "client|id" in profile("elasticache-serverless").behaviour.refused
+    assert "config" in profile("elasticache-serverless").behaviour.refused
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCTS if name != "oss"])
+def test_every_simulation_says_what_it_leaves_out_and_where_it_comes_from(name: str) -> None:
+    assert profile(name).gaps
+    assert profile(name).source
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_a_plan_survives_its_way_to_the_process(name: str) -> None:
+    plan = Plan(name, "127.0.0.1", 1, Upstream("127.0.0.1", 2, "me", "pässword"), profile(name).behaviour, "x.pem")
+
+    assert Plan.from_json(plan.to_json()) == plan
+    assert "pässword" not in repr(replace(plan, port=3))
+
+
+def test_wordings() -> None:
+    assert wordings()["enterprise-old"].command == "ERR command is not allowed"
 
 
 def test_another_name_is_answered_with_those_there_are() -> None:

@@ -205,9 +205,3 @@ def test_the_clock_is_fast_only_while_replicas_attach(runtime: LocalRuntime) -> 
                 deployment.restart("a")
             with Connection(deployment.control("a")) as a:
                 assert a.command("CONFIG", "GET", "hz") == [b"hz", b"10"]
-
-
-def test_the_restriction_is_noted_where_it_is_incomplete(runtime: LocalRuntime) -> None:
-    with runtime.deploy(Topology({"b": Node("b", 10878, profile="redis-enterprise")})) as deployment:
-        (note,) = deployment.facts("b").notes
-        assert note.startswith("simulated redis-enterprise: clients may send")

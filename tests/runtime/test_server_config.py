@@ -15,7 +15,6 @@ def plan(*directives: tuple[str, str], **changes: object) -> ServerPlan:
 def test_the_whole_file() -> None:
     made = plan(
         ("maxmemory", "100mb"),
-        admin=Credentials("harness-admin", "abc"),
         upstream=Credentials("boss", "pw"),
         follows=("127.3.4.5", 6379),
     )
@@ -36,7 +35,6 @@ def test_the_whole_file() -> None:
         "repl-diskless-load on-empty-db\n"
         "hz 500\n"
         'requirepass "se cret"\n'
-        "user harness-admin on #ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ~* &* +@all\n"
         'masteruser "boss"\n'
         'masterauth "pw"\n'
         "replicaof 127.3.4.5 6379\n"
@@ -54,10 +52,6 @@ def test_a_directive_of_the_scenario_replaces_ours() -> None:
 
 def test_an_empty_value_is_written_as_one() -> None:
     assert server_config(plan(("save", ""))).endswith('save ""\n')
-
-
-def test_an_engine_without_channel_rules_gets_none() -> None:
-    assert " ~* +@all\n" in server_config(plan(admin=Credentials("x", "y"), knows_channels=False))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +80,7 @@ def test_quoting_holds_any_text() -> None:
 
 
 def test_a_plan_shows_no_password() -> None:
-    shown = repr(plan(admin=Credentials("x", "hidden1"), upstream=Credentials("y", "hidden2")))
+    shown = repr(plan(upstream=Credentials("y", "hidden2")))
     assert "hidden" not in shown
     assert "se cret" not in shown
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.endpoint.profile import profiles
 from tests.scenario.conftest import GOOD, Load, Mistakes
 
 NO_LINK = "there are a->b, client->a, client->b"
@@ -43,7 +44,7 @@ def messages(lines: list[str]) -> list[str]:
         ),
         (
             with_nodes("{}", "{replica_of: a, profile: redis-entreprise}"),
-            ["topology.nodes.b.profile: expected one of oss, redis-enterprise, not 'redis-entreprise'; did you mean 'redis-enterprise'?"],
+            [f"topology.nodes.b.profile: expected one of {', '.join(sorted(profiles()))}, not 'redis-entreprise'; did you mean 'redis-enterprise'?"],
         ),
     ],
 )  # fmt: skip

@@ -70,9 +70,9 @@ def _text(value: Value) -> str:
 
 # Where a number of keys stands, which the keys follow.
 _COUNTED = {
-    **dict.fromkeys("eval evalsha eval_ro evalsha_ro fcall fcall_ro".split(), 2),
-    **dict.fromkeys("zunionstore zinterstore zdiffstore blmpop bzmpop".split(), 2),
-    **dict.fromkeys("zunion zinter zdiff zintercard sintercard lmpop zmpop".split(), 1),
+    **dict.fromkeys(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"], 2),
+    **dict.fromkeys(["zunionstore", "zinterstore", "zdiffstore", "blmpop", "bzmpop"], 2),
+    **dict.fromkeys(["zunion", "zinter", "zdiff", "zintercard", "sintercard", "lmpop", "zmpop"], 1),
 }
 
 

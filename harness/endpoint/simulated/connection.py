@@ -1,4 +1,4 @@
-"""A client's two sockets: one to the client, one to the real server. Neither is read faster than the other one takes."""
+"""A client's two sockets: to the client, and to the real server. Neither is read faster than the other one takes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .session import Session, Shared
 CONNECT_S: Final = 10.0
 STALLED_S: Final = 60.0  # how long a client may take nothing of what waits for it
 ALL_READS: Final = 16 << 20  # bytes that all connections together may have in hand
+_TLS_BUFFER: Final = 1 << 15  # a handshake leaves some bytes there, which go out only once something is read
 _READ: Final = (1 << 14, 1 << 18)  # bytes of one read, at the least and at the most
 
 
@@ -30,7 +31,8 @@ class Side(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.set_write_buffer_limits(high=0)
+        encrypted = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=_TLS_BUFFER if encrypted else 0)
         self._owner.made(self, client=self._client)
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +66,7 @@ class Connection:
         self._jobs: set[asyncio.Task[None]] = set()
         self._client_ended = self._closing = self._spoke = False
         self._who = ""
+        self._last_words: tuple[bytes, str] | None = None
         self.moved_at = self._stalled_since = asyncio.get_running_loop().time()
         self._left = 0
 
@@ -84,6 +87,14 @@ class Connection:
         self.client.transport.close()
         if self._server is not None:
             self._server.transport.abort()
+
+    def finish(self, last_words: bytes, reason: str) -> None:
+        if self._server is None or self._shared.plan.upstream.tls:
+            self.to_client(last_words)
+            self.close(reason)
+            return
+        self._last_words = (last_words, reason)
+        self._server.transport.write_eof()
 
     def run(self, job: Awaitable[None]) -> None:
         async def guarded() -> None:
@@ -135,6 +146,10 @@ class Connection:
             self._pass_end()
             return self._shared.plan.certificate is None
         self._session.replies.rest()
+        if self._last_words is not None:
+            self.to_client(self._last_words[0])
+            self.close(self._last_words[1])
+            return False
         self.run(self._server_ended())
         return self._shared.plan.upstream.tls is False
 
@@ -201,7 +216,12 @@ class Connection:
             self.close(f"the server is out of reach: {reason}")
 
     def _pass_end(self) -> None:
-        if self._client_ended and self._server and not self._session.requests.held and not self._session.requests.waiting:
+        if (
+            self._client_ended
+            and self._server
+            and not self._session.requests.held
+            and not self._session.requests.waiting
+        ):
             with contextlib.suppress(OSError, NotImplementedError):  # it has ended meanwhile; TLS can't say it
                 self._server.transport.write_eof()
 

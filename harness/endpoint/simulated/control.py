@@ -1,4 +1,4 @@
-"""The endpoint's own connection to the real server: what commands it has, how it words an unknown one, INFO for EXEC."""
+"""The endpoint's own connection to the real server: which commands it has, how it words an unknown one, INFO."""
 
 from __future__ import annotations
 

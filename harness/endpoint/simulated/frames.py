@@ -19,7 +19,7 @@ class Simple:
     text: bytes
 
 
-Value: TypeAlias = "bytes | int | float | bool | None | Error | Simple | list[Value]"
+Value: TypeAlias = "bytes | int | float | bool | Error | Simple | list[Value] | None"
 
 
 class NotAReplyError(ValueError):

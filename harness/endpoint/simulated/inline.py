@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _WORD = re.compile(
-    rb"""\s*(?:"(?P<double>(?:\\.|[^"\\])*)"(?=\s|$)|'(?P<single>(?:\\'|[^'])*)'(?=\s|$)|(?P<plain>[^\s"']+))""", re.DOTALL
+    rb"""\s*(?:"(?P<double>(?:\\.|[^"\\])*)"(?=\s|$)"""
+    rb"""|'(?P<single>(?:\\'|[^'])*)'(?=\s|$)|(?P<plain>[^\s"']+))""",
+    re.DOTALL,
 )
 _ESCAPE = re.compile(rb"\\(?:x(?P<hex>[0-9a-fA-F]{2})|(?P<sign>.))", re.DOTALL)
 _SIGNS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}

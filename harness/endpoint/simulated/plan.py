@@ -1,4 +1,4 @@
-"""What a simulated endpoint is told when it starts: one line of JSON, made from the profiles' data by `harness.endpoint`."""
+"""What a simulated endpoint is told when it starts: one line of JSON, made from the profiles' data."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Wording:
-    """How a refusal reads. {name}: as the client wrote it; {full}: "client|pause"; {arguments}: each in the form `argument`;
-    {subcommand}, {command}: as written, and the command in upper case. subcommand: for a refused subcommand, "": as for
-    a command.
+    """How a refusal reads. {name}: as the client wrote it; {full}: "client|pause"; {arguments}: each one as `argument`
+    has it; {subcommand}, {command}: as written, and the command in upper case.
+
+    subcommand: for a refused subcommand; "": as for a command.
     """
 
     command: str
@@ -39,12 +40,12 @@ class Upstream:
 class Behaviour:
     """What clients see of a product; every field's facts stand in profiles.yaml. Commands are spelt "config|set".
 
-    refused, allowed: the second is an exception from the first and from `refused_categories` (the server's own, "admin").
+    refused, allowed: the second is an exception from the first and from `refused_categories` (the server's own names).
     accepted: answered with OK and not handed on. select: "" as the server does, "no-op", or the number of databases.
-    config: the parameters of CONFIG GET and SET, with limits where there are any; None: all. info_set, info_drop: fields
-    of INFO (the latter may end in *). resp3: whether HELLO 3 is taken. hello_set: fields of HELLO's reply.
-    one_slot: keys of a command or a transaction must share a slot, but for `cross_slot`. cluster: one node that owns all
-    slots is shown. scripts_refused: besides what clients can't send.
+    config: the parameters of CONFIG GET and SET, with limits where there are any; None: all. info_set, info_drop:
+    fields of INFO (the latter may end in *). resp3: whether HELLO 3 is taken. hello_set: fields of HELLO's reply.
+    one_slot: keys of a command or a transaction must share a slot, but for `cross_slot`. cluster: one node that owns
+    all slots is shown. scripts_refused: besides what clients can't send.
     """
 
     refused: tuple[str, ...] = ()
@@ -99,7 +100,7 @@ class Plan:
 def _behaviour(fields: dict[str, Any]) -> Behaviour:
     fields["wording"] = Wording(**fields["wording"])
     fields["wordings"] = {name: Wording(**one) for name, one in fields["wordings"].items()}
-    lists = "refused allowed refused_categories accepted info_drop cross_slot scripts_refused".split()
+    lists = ["refused", "allowed", "refused_categories", "accepted", "info_drop", "cross_slot", "scripts_refused"]
     fields |= {name: tuple(fields[name]) for name in lists}
     if fields["config"] is not None:
         fields["config"] = {name: tuple(limits) if limits else None for name, limits in fields["config"].items()}

@@ -1,4 +1,4 @@
-"""The endpoint as a process: reads its plan from standard input, prints `READY <port>`, and ends when that input closes.
+"""The endpoint as a process: reads its plan from standard input, prints `READY <port>`, ends when that input closes.
 
 That its life hangs on a pipe is what makes it die with its parent, however the parent dies. Passwords come with the
 plan, never as arguments. What happens to clients is told on standard error, a line each.

@@ -72,8 +72,8 @@ class Sink(Protocol):
     def passed(self, data: bytes | memoryview) -> None:
         """Bytes to be handed on as they are."""
 
-    def command(self, words: list[bytes], count: int) -> None:
-        """The wanted words of a command of `count` words; nothing of them was handed on."""
+    def command(self, words: list[bytes], count: int) -> bool:
+        """The wanted words of a command of `count` words; nothing of them was handed on. Whether the others may be."""
 
     def too_large(self, name: bytes) -> None:
         """A command whose wanted words are too large to be kept; it is swallowed."""
@@ -83,7 +83,7 @@ class Sink(Protocol):
 
 
 class Requests:
-    """Reads a client's bytes. `hold` stops before the next command, `release` goes on; see `Sink` for what comes out."""
+    """Reads a client's bytes. `hold` stops before the next command, `release` goes on; `Sink` says what comes out."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -199,7 +199,7 @@ class Requests:
         self.commands += 1
         self._at = self._span = at
         self._arguments = count - wanted
-        self._sink.command(words, count)
+        self._swallowing = not self._sink.command(words, count) and bool(self._arguments)
         return True
 
     def _give_up_capture(self, count: int, name: bytes, after: int) -> bool:
@@ -264,8 +264,7 @@ class Requests:
             self._sink.passed(as_array(words))
             return
         shown = words if wanted in (ALL, SWALLOW) else words[:wanted]
-        self._sink.command(shown, len(words))
-        if len(shown) < len(words):
+        if self._sink.command(shown, len(words)) and len(shown) < len(words):
             self._sink.passed(bulks(words[len(shown) :]))
 
     # -- a command goes on

@@ -10,8 +10,8 @@ from .requests import ALL, PASS, SWALLOW
 from .slots import slot_of
 from .wording import refusal
 
-_LOOKED_AT = frozenset("harness info multi exec discard reset hello client".split())
-_SCRIPTS = frozenset("eval evalsha eval_ro evalsha_ro".split())
+_LOOKED_AT = frozenset(["harness", "info", "multi", "exec", "discard", "reset", "hello", "client"])
+_SCRIPTS = frozenset(["eval", "evalsha", "eval_ro", "evalsha_ro"])
 MARK = "harness"  # the command by which a simulation says that it is one
 
 
@@ -122,5 +122,3 @@ class Rules:
         full = f"{name}|{words[1].decode('latin-1').lower()}" if subcommand else name
         wording = wordings.get(full) or wordings.get(name) or self.behaviour.wording
         return refusal(wording, words, subcommand=subcommand)
-
-

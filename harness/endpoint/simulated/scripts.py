@@ -18,11 +18,12 @@ _CHECK = (
     "if refused_[n]==2 then return 2 end "
     "if refused_[n] or (type(s)=='string' and refused_[n..'|'..string.lower(s)]) then return 1 end end "
 )
+_NO = "{err='ERR This Redis command is not allowed from script'}"
 _CALL = (
-    "local function call_(...) local r=refuse_(...) if r==1 then error({err='ERR This Redis command is not allowed from "
-    "script'}) end if r==2 then return {ok='OK'} end return redis.call(...) end "
-    "local function pcall_(...) local r=refuse_(...) if r==1 then return {err='ERR This Redis command is not allowed from "
-    "script'} end if r==2 then return {ok='OK'} end return redis.pcall(...) end "
+    f"local function call_(...) local r=refuse_(...) if r==1 then error({_NO}) end "
+    "if r==2 then return {ok='OK'} end return redis.call(...) end "
+    f"local function pcall_(...) local r=refuse_(...) if r==1 then return {_NO} end "
+    "if r==2 then return {ok='OK'} end return redis.pcall(...) end "
 )
 _HIDE = "local redis,server,_G,load,loadstring,getfenv,setfenv,require,package,debug,module=r_,r_ "
 _FOR_EVAL = (
@@ -30,8 +31,8 @@ _FOR_EVAL = (
     "if k=='pcall' then return pcall_ end return redis[k] end}) "
 )
 # While a library is loaded there is little more than register_function; the rest is looked up when a function runs.
-_LATE = "log error_reply status_reply sha1hex setresp set_repl acl_check_cmd".split()
-_CONSTANTS = "LOG_DEBUG=0,LOG_VERBOSE=1,LOG_NOTICE=2,LOG_WARNING=3,REPL_NONE=0,REPL_AOF=1,REPL_SLAVE=2,REPL_REPLICA=2,REPL_ALL=3"
+_LATE = ["log", "error_reply", "status_reply", "sha1hex", "setresp", "set_repl", "acl_check_cmd"]
+_CONSTANTS = "LOG_DEBUG=0,LOG_VERBOSE=1,LOG_NOTICE=2,LOG_WARNING=3,REPL_NONE=0,REPL_AOF=1,REPL_REPLICA=2,REPL_ALL=3"
 _FOR_FUNCTIONS = (
     "local r_={call=call_,pcall=pcall_,register_function=redis.register_function,"
     + ",".join(f"{name}=function(...) return redis.{name}(...) end" for name in _LATE)

@@ -14,6 +14,7 @@ from .replies import Payload, Place, Replies
 from .requests import ALL, PASS, Requests, as_array, bulks
 from .rules import MARK, Rules
 from .scripts import ScriptGuard
+from .slots import slot_of
 
 MOST_PLACES: Final = 1_000_000
 _OK: Final = b"+OK\r\n"
@@ -44,6 +45,9 @@ class Wire(Protocol):
 
     def close(self, reason: str) -> None:
         """End both sides once what was written has left; a reason other than "" is logged."""
+
+    def finish(self, last_words: bytes, reason: str) -> None:
+        """Send nothing more to the server; close with these words for the client once it has answered."""
 
     def run(self, job: Awaitable[None]) -> None:
         """Let this go on beside us; the session ends where it fails."""
@@ -89,22 +93,22 @@ class Session:
         self._error(_TOO_LARGE)
 
     def broken(self, reason: str) -> None:
+        """Perhaps in the middle of a command, where no mark of ours would be understood: the server is told the end,
+        and what it still answers comes first.
+        """
         text = b"ERR Protocol error: " + reason.encode("latin-1", "replace")
-        if self._locked or self._transparent:
-            self._wire.to_client(frames.write(Error(text)))
-            self._wire.close(f"protocol error: {reason}")
-        else:
-            self._say(lambda protocol: frames.write(Error(text)), lambda: self._wire.close(f"protocol error: {reason}"))
+        self._wire.finish(frames.write(Error(text)), f"protocol error: {reason}")
 
-    def command(self, words: list[bytes], count: int) -> None:
+    def command(self, words: list[bytes], count: int) -> bool:
         if self._locked:
             self._command_before_login(words)
-            return
-        refusal = self._shared.rules.refusal(words)
+            return True
+        refusal = self._shared.rules.refusal(words) or self._crossslot(words)
         if refusal is not None:
             self._error(refusal)
-        elif self._in_one_slot(words):
+        else:
             self._handle(words, count)
+        return refusal is None
 
     # -- commands that are looked at
 
@@ -140,9 +144,10 @@ class Session:
     def _changed_info(self, frame: bytes, protocol: int) -> bytes:
         if frame[:1] not in b"$=":
             return frame
-        text = frames.parse(frame)
-        plan = self._shared.plan
-        return frames.write_text(shown.info(text, plan.behaviour, plan.port), protocol) if isinstance(text, bytes) else frame
+        text, plan = frames.parse(frame), self._shared.plan
+        if not isinstance(text, bytes):
+            return frame
+        return frames.write_text(shown.info(text, plan.behaviour, self._wire.address[1]), protocol)
 
     def _config(self, words: list[bytes], count: int) -> None:
         behaviour = self._shared.plan.behaviour
@@ -164,7 +169,8 @@ class Session:
 
     def _cluster(self, words: list[bytes], count: int) -> None:
         plan = self._shared.plan
-        if not plan.behaviour.cluster or len(words) < 2 or words[1].decode("latin-1").lower() not in shown.CLUSTER_SHOWN:
+        subcommand = words[1].decode("latin-1").lower() if len(words) > 1 else ""
+        if not plan.behaviour.cluster or subcommand not in shown.CLUSTER_SHOWN:
             self._forward(words, count)
             return
         address, tls = self._wire.address, plan.certificate is not None
@@ -209,12 +215,12 @@ class Session:
         scripts = self._shared.scripts
         subcommand = words[1].lower() if len(words) > 1 else b""
         if subcommand == b"load" and len(words) == 3:
-            name = scripts.shown_name(words[2])
+            shown_reply = frames.write(scripts.shown_name(words[2]))
             changed = [*words[:2], scripts.script(words[2])]
             if self._multi:
                 self._forward(changed, count)
             else:
-                self._ask_and_change(changed, lambda frame, protocol: frames.write(name) if frame[:1] == b"$" else frame)
+                self._ask_and_change(changed, lambda frame, protocol: shown_reply if frame[:1] == b"$" else frame)
         elif subcommand == b"exists":
             self._forward([*words[:2], *map(scripts.name, words[2:])], count)
         else:
@@ -255,7 +261,7 @@ class Session:
             change = place.change
             assert change is not None
             answer = await self._shared.ask(question)
-            place.payload = lambda protocol, answer=answer, change=change: change(answer, protocol)  # type: ignore[misc]
+            place.payload = lambda protocol, answer=answer, change=change: change(answer, protocol)
             place.change = None
         self._fetch.clear()
         self._end_multi(words)
@@ -269,30 +275,21 @@ class Session:
             if not self._silent:
                 self._mark(Place(b""))
 
-    def _in_one_slot(self, words: list[bytes]) -> bool:
-        """Whether a command may go on, as far as its keys' slots decide; where not, its client has been told."""
-        plan, rules = self._shared.plan, self._shared.rules
-        behaviour = plan.behaviour
-        if not behaviour.one_slot:
-            return True
-        name = words[0].decode("latin-1").lower()
-        if not self._multi and name in behaviour.cross_slot:
-            return True
+    def _crossslot(self, words: list[bytes]) -> bytes | None:
+        """The error line for a command whose keys, or those of its transaction, are in several slots; else None."""
+        behaviour, rules = self._shared.plan.behaviour, self._shared.rules
+        if not behaviour.one_slot or (not self._multi and words[0].decode("latin-1").lower() in behaviour.cross_slot):
+            return None
         crossing = rules.crossing(words, self._first_key if self._multi else None)
         if crossing is None:
             if self._multi and self._first_key is None and (keys := rules.keys(words)):
-                self._first_key = (shown.slot_of(keys[0]), keys[0])
-            return True
-        self._error(self._crossslot(words, crossing))
-        return False
-
-    def _crossslot(self, words: list[bytes], crossing: tuple[int, bytes, bytes]) -> bytes:
-        behaviour = self._shared.plan.behaviour
+                self._first_key = (slot_of(keys[0]), keys[0])
+            return None
         slot, key, first = crossing
         template = behaviour.crossslot_in_multi if self._multi and behaviour.crossslot_in_multi else behaviour.crossslot
         text = template.format(
             command=words[0].upper().decode("latin-1"),
-            original_slot=shown.slot_of(first),
+            original_slot=slot_of(first),
             wrong_slot=slot,
             first_key=first[:128].decode("latin-1"),
             violating_key=key[:128].decode("latin-1"),
@@ -305,13 +302,11 @@ class Session:
         """Inside of a transaction the server's own refusal spoils it, as the product's would."""
         self._say(lambda protocol: frames.write(Error(text)))
 
-    def _say(self, payload: Payload, then: Callable[[], None] | None = None) -> None:
+    def _say(self, payload: Payload) -> None:
         if self._unanswered:
             self._wire.to_server(as_array([self._mark_name()]))
-            if then is not None:
-                then()
-            return
-        self._mark(Place(b"", payload, then=then))
+        else:
+            self._mark(Place(b"", payload))
 
     def _answer(self, payload: Payload) -> None:
         """A success, which a transaction queues."""

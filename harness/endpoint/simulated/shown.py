@@ -71,10 +71,8 @@ def config_objection(pairs: list[bytes], behaviour: Behaviour) -> bytes | None:
             return b"ERR Unknown option or number of arguments for CONFIG SET - '%b'" % name[:64]
         limits = allowed[key]
         if limits and not (_WHOLE.fullmatch(value) and limits[0] <= int(value) <= limits[1]):
-            return b"ERR CONFIG SET failed (possibly related to argument '%b') - argument must be between %d and %d inclusive" % (
-                name[:64],
-                *limits,
-            )
+            why = b"argument must be between %d and %d inclusive" % limits
+            return b"ERR CONFIG SET failed (possibly related to argument '%b') - %b" % (name[:64], why)
     return None
 
 
