@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,25 +63,27 @@ def _serve(found: Profile, *, upstream: str, host: str, port: int | None, tls: b
     from harness.endpoint.certificate import make_certificate
     from harness.endpoint.simulate import SimulatedEndpoint, upstream_of
     from harness.endpoint.simulated.plan import Plan
+    from harness.runtime.owner import Owner
 
+    behaviour = _changed(found.behaviour, **changes)
     try:
         server = Endpoint.parse(upstream)
     except ValueError as error:
         raise UsageError(f"--upstream: {error}") from None
     with ExitStack() as stack:
+        owner = stack.enter_context(Owner())
         certificate = None
         if found.tls if tls is None else tls:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replication-harness-")))
-            certificate = make_certificate(folder, (host, "localhost"))
+            certificate = make_certificate(owner.folder("replication-harness"), (host, "localhost"))
         plan = Plan(
             profile=found.name,
             host=host,
             port=(found.port or 0) if port is None else port,
             upstream=upstream_of(server),
-            behaviour=_changed(found.behaviour, **changes),
+            behaviour=behaviour,
             certificate=str(certificate.server) if certificate else None,
         )
-        endpoint = SimulatedEndpoint(plan, None)
+        endpoint = SimulatedEndpoint(plan, None, owner.popen)
         stack.callback(endpoint.stop)
         number = endpoint.wait_ready()
         Output().line(_address(found, host, number, str(certificate.authority) if certificate else ""))

@@ -34,6 +34,7 @@ QUESTIONS = (
     "FUNCTION STATS",
     "WAIT 0 1",
 )
+_ADMIN = frozenset({"ROLE", "LASTSAVE", "ACL LOG", "LATENCY LATEST", "SLOWLOG LEN"})  # of the category admin
 _HOSTS = (
     (".redis.azure.net", "azure-managed-redis"),
     (".redis.cache.windows.net", "azure-cache-for-redis"),
@@ -96,7 +97,8 @@ def _refuses(behaviour: Behaviour, question: str) -> bool:
     full = f"{name}|{rest.partition(' ')[0]}"
     if full in behaviour.allowed or name in behaviour.allowed:
         return False
-    return full in behaviour.refused or name in behaviour.refused
+    by_category = "admin" in behaviour.refused_categories and question in _ADMIN
+    return by_category or full in behaviour.refused or name in behaviour.refused
 
 
 def _refused(endpoint: Endpoint) -> dict[str, str]:

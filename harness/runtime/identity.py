@@ -30,13 +30,14 @@ class Identity:
     out, or nothing but noughts).
 
     enterprise: it answers DPING, which only the Redis Enterprise family does; client_id: whether it tells a connection
-    its id.
+    its id. simulated: the profile of our own proxy that answers, "" where none does.
     """
 
     engine: str
     run_id: str | None
     enterprise: bool
     client_id: bool
+    simulated: str = ""
 
 
 def identify(endpoint: Endpoint) -> Identity:
@@ -49,6 +50,7 @@ def identify(endpoint: Endpoint) -> Identity:
         run_id=run_id if run_id.strip("0") else None,
         enterprise=not isinstance(_asked(endpoint, "DPING"), ErrorReply | None),
         client_id=isinstance(_asked(endpoint, "CLIENT", "ID"), int),
+        simulated=fields.get("harness_simulated", ""),
     )
 
 
@@ -69,9 +71,12 @@ def _asked(endpoint: Endpoint, *words: str) -> Reply:
 
 def product(profile: str, identity: Identity) -> str:
     """What a report calls the product behind an endpoint of this profile; a simulation is never reported as real."""
+    if identity.simulated:
+        return f"simulated {identity.simulated}"
+    in_family = profile.partition("/")[0] in ENTERPRISE_FAMILY
     if identity.enterprise:
-        return profile if profile in ENTERPRISE_FAMILY else f"redis-enterprise (declared as {profile})"
-    return f"simulated {profile}" if profile in ENTERPRISE_FAMILY else profile
+        return profile if in_family else f"redis-enterprise (declared as {profile})"
+    return f"simulated {profile}" if in_family else profile
 
 
 def open_endpoint(node: str, endpoint: Endpoint, *, timeout_s: float = 10.0) -> Connection:

@@ -147,7 +147,7 @@ class Session:
         text, plan = frames.parse(frame), self._shared.plan
         if not isinstance(text, bytes):
             return frame
-        return frames.write_text(shown.info(text, plan.behaviour, self._wire.address[1]), protocol)
+        return frames.write_text(shown.info(text, plan.behaviour, self._wire.address[1], plan.profile), protocol)
 
     def _config(self, words: list[bytes], count: int) -> None:
         behaviour = self._shared.plan.behaviour

@@ -15,9 +15,13 @@ from .slots import SLOTS, slot_of
 CLUSTER_SHOWN = ("help", "info", "keyslot", "myid", "nodes", "shards", "slots")
 
 
-def info(text: bytes, behaviour: Behaviour, port: int) -> bytes:
-    """INFO's text with the fields that the product sets or lacks."""
-    return b"".join(_info_lines(text, behaviour, port))
+MARK_FIELD = b"harness_simulated"  # in INFO's section Server: a simulation never passes for the real thing
+
+
+def info(text: bytes, behaviour: Behaviour, port: int, profile: str) -> bytes:
+    """INFO's text with the fields that the product sets or lacks, and the mark of a simulation."""
+    mark = b"# Server\r\n%b:%b\r\n" % (MARK_FIELD, profile.encode())
+    return b"".join(_info_lines(text, behaviour, port)).replace(b"# Server\r\n", mark, 1)
 
 
 def _info_lines(text: bytes, behaviour: Behaviour, port: int) -> Iterator[bytes]:
