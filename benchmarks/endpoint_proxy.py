@@ -1,0 +1,149 @@
+"""What a simulated endpoint costs: a variadic write and an LRANGE drain of the same list, directly and through one.
+
+    python benchmarks/endpoint_proxy.py [--values 3000000] [--rounds 5] [--profile redis-enterprise] [--clients 1000]
+
+The ways take turns within each round, so that a slow moment of the machine meets all of them; the best round counts.
+Last, as many clients as wanted speak to the endpoint side by side; its memory is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import resource
+import socket
+import statistics
+import threading
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.endpoint.address import Endpoint
+from harness.endpoint.profile import profile
+from harness.endpoint.simulate import SimulatedEndpoint, upstream_of
+from harness.endpoint.simulated.plan import Plan
+from harness.engine.binaries import choose
+from harness.resp.connection import Connection
+from harness.runtime.local import LocalRuntime
+from harness.runtime.owner import Owner
+from harness.topology import Node, Topology
+
+A_COMMAND = 1000
+A_READ = 20_000
+KEY = b"list"
+
+
+def payload(values: int) -> bytes:
+    """RPUSH of so many numbers, 1000 a command."""
+    parts = []
+    for first in range(1, values + 1, A_COMMAND):
+        numbers = [b"%d" % number for number in range(first, min(first + A_COMMAND, values + 1))]
+        bulks = b"".join(b"$%d\r\n%b\r\n" % (len(number), number) for number in numbers)
+        parts.append(b"*%d\r\n$5\r\nRPUSH\r\n$4\r\n%b\r\n%b" % (len(numbers) + 2, KEY, bulks))
+    return b"".join(parts)
+
+
+def write(to: Endpoint, data: bytes, commands: int) -> float:
+    """Seconds until every command of these bytes is answered."""
+    with socket.create_connection((to.host, to.port)) as client:
+        sender = threading.Thread(target=client.sendall, args=(data,))
+        began = time.perf_counter()
+        sender.start()
+        left = commands
+        while left:
+            left -= client.recv(1 << 16).count(b"\n")
+        took = time.perf_counter() - began
+        sender.join()
+    return took
+
+
+def drain(to: Endpoint, values: int, size: int) -> float:
+    """Seconds until the whole list has come; size: bytes of all its bulks."""
+    ranges = range(0, values, A_READ)
+    asked = b"".join(b"LRANGE %b %d %d\r\n" % (KEY, first, first + A_READ - 1) for first in ranges)
+    left = size + sum(len(b"*%d\r\n" % min(A_READ, values - first)) for first in ranges)
+    buffer = bytearray(1 << 18)
+    with socket.create_connection((to.host, to.port)) as client:
+        began = time.perf_counter()
+        client.sendall(asked)
+        while left:
+            left -= client.recv_into(buffer)
+        return time.perf_counter() - began
+
+
+async def talk(to: Endpoint, clients: int, seconds: float) -> int:
+    """So many clients, each asking twice a second; the number of commands answered as they should be."""
+    answered = 0
+
+    async def one(number: int) -> None:
+        nonlocal answered
+        reader, writer = await asyncio.open_connection(to.host, to.port)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            writer.write(b"SET k%d v\r\nGET k%d\r\n" % (number, number))
+            assert await reader.readexactly(12) == b"+OK\r\n$1\r\nv\r\n"
+            answered += 2
+            await asyncio.sleep(0.5)
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    return answered
+
+
+def resident_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--values", type=int, default=3_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--profile", default="redis-enterprise")
+    parser.add_argument("--clients", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=60.0, help="that the clients talk")
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    data = payload(options.values)
+    size = sum(len(b"$%d\r\n\r\n" % len(str(number))) + len(str(number)) for number in range(1, options.values + 1))
+    with contextlib.ExitStack() as stack:
+        owner = stack.enter_context(Owner())
+        topology = Topology({"a": Node("a", 6379, directives=(("maxclients", "20000"),))})
+        runtime = LocalRuntime(lambda node: choose(None), "any", owner)
+        direct = stack.enter_context(runtime.deploy(topology)).endpoint("a")
+        plan = Plan(options.profile, direct.host, 0, upstream_of(direct), profile(options.profile).behaviour)
+        endpoint = SimulatedEndpoint(plan, owner.folder("replication-harness") / "log", owner.popen)
+        through = direct.with_address(direct.host, endpoint.wait_ready())
+        ways = {"direct": direct, f"simulated {options.profile}": through}
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for _ in range(options.rounds):
+            for name, to in ways.items():
+                with Connection(direct) as connection:
+                    connection.command("DEL", KEY)
+                commands = -(-options.values // A_COMMAND)
+                seconds.setdefault(("variadic write", name), []).append(write(to, data, commands))
+                seconds.setdefault(("LRANGE drain", name), []).append(drain(to, options.values, size))
+        print(
+            tabulate(table(seconds), headers=["what", "way", "best s", "median s", "÷ direct (best)"], floatfmt=".3f")
+        )
+        before = resident_mb(endpoint.process.pid)
+        answered = asyncio.run(talk(through, options.clients, options.seconds))
+        after = resident_mb(endpoint.process.pid)
+        print(f"{options.clients} clients for {options.seconds:g} s: {answered} commands, all answered as they should")
+        print(f"memory of the endpoint's process: {before:.0f} MB before, {after:.0f} MB after")
+
+
+def table(seconds: dict[tuple[str, str], list[float]]) -> list[tuple[str, str, float, float, float]]:
+    return [
+        (what, name, min(taken), statistics.median(taken), min(taken) / min(seconds[what, "direct"]))
+        for (what, name), taken in seconds.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()
