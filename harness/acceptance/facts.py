@@ -11,7 +11,7 @@ from harness.compare.exchange import Answer, Ask, Exchange, Lane, Mode, Steps
 from harness.compare.lanes import Lanes
 from harness.compare.pace import Pace
 from harness.compare.side import Side
-from harness.endpoint.acl import commands_of
+from harness.endpoint.commands import commands_of
 from harness.errors import HarnessError
 from harness.resp.connection import Connection
 from harness.resp.encode import KEY

@@ -33,7 +33,7 @@ def product(name: str | None) -> Product | None:
         facts = known[at]
         refused |= {_spelt(command) for command in facts.get("blocked_documented", []) if "(" not in command}
         if "simulation" in facts:
-            refused |= set(profiles.profile(at).refused)
+            refused |= set(profiles.profile(at).behaviour.refused)
         if databases is None and isinstance(facts.get("databases"), int):
             databases = facts["databases"]
         at = str(facts.get("inherits", ""))

@@ -152,7 +152,7 @@ class TestKilled:
             assert run.process.stdout is not None
             assert run.process.stdout.readline().startswith("export REDIS_SERVER1_IP=")
             run.look()
-            assert len(run.ports) == 2
+            assert len(run.ports) == 3  # a, the endpoint of b, and the server behind it
             run.process.kill()
             run.process.wait()
             run.must_be_gone()

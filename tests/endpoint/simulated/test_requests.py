@@ -219,6 +219,19 @@ def test_any_bytes_are_read_alike_however_they_are_cut_and_never_hide_a_refused_
     assert not any(name == b"ROLE" for name in names(handed_on))
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.sampled_from([b"GET", b"SET", b"role", b"info"]), min_size=100, max_size=600),
+    st.lists(st.binary(max_size=110), min_size=1, max_size=5),
+    st.integers(20, 3000),
+)
+def test_pipelines_of_commands_alike_hide_nothing(commands: list[bytes], values: list[bytes], step: int) -> None:
+    several = [[name, values[number % len(values)]] for number, name in enumerate(sorted(commands) + commands)]
+    data = b"".join(as_array(words) for words in several)
+
+    assert read(data, list(range(0, len(data), step))) == one_by_one(several)
+
+
 def names(data: bytes) -> list[bytes]:
     """The commands that a server would find in these bytes, by a reader that does one thing at a time."""
     found, at = [], 0
