@@ -46,7 +46,7 @@ class Link:
 class Node:
     """One server of a topology, as the runtime starts it.
 
-    port: TCP port clients connect to; profile: the product whose client-visible behaviour it has;
+    port: TCP port clients connect to; in_cluster: whether it is one of a cluster's; profile: the product whose client-visible behaviour it has;
     directives: raw server configuration, name and value, in the file's order.
     """
 
@@ -56,6 +56,7 @@ class Node:
     password: str | None = field(default=None, repr=False)
     profile: str = "oss"
     engine: str | None = None
+    in_cluster: bool = False
     directives: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -98,6 +99,11 @@ class Topology:
         yield from _cycles(nodes)
 
     @property
+    def is_cluster(self) -> bool:
+        """Whether its nodes make one cluster, each primary with its replicas a shard."""
+        return any(node.in_cluster for node in self.nodes.values())
+
+    @property
     def replication_links(self) -> tuple[Link, ...]:
         return tuple(Link(node.replica_of, node.name) for node in self.nodes.values() if node.replica_of)
 
@@ -137,6 +143,19 @@ class Topology:
         while node.replica_of:
             node, depth = self.nodes[node.replica_of], depth + 1
         return depth
+
+
+def cluster_nodes(
+    shards: int, replicas: int, first_port: int, directives: tuple[tuple[str, str], ...] = ()
+) -> dict[str, Node]:
+    """The nodes of a cluster: shard0, shard1, …, shard0-replica0, … on consecutive ports."""
+    primaries = [f"shard{shard}" for shard in range(shards)]
+    followers = {f"{primary}-replica{index}": primary for primary in primaries for index in range(replicas)}
+    names: dict[str, str | None] = {**dict.fromkeys(primaries), **followers}
+    return {
+        name: Node(name, first_port + index, replica_of, in_cluster=True, directives=directives)
+        for index, (name, replica_of) in enumerate(names.items())
+    }
 
 
 def _shared_ports(nodes: Mapping[str, Node]) -> Iterator[TopologyMistake]:

@@ -24,6 +24,7 @@ from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
 from harness.runtime.base import Capability, NodeFacts
+from harness.runtime.cluster import BUS_OFFSET, Announced, ClusterMap, form_cluster
 from harness.runtime.follow import follow_all
 from harness.runtime.loopback import free_ports
 from harness.runtime.owner import Owner
@@ -56,8 +57,12 @@ class ServersDeployment(ABC):
         self._attached = False
         self._front_ports: dict[str, int] = {}
         self._certificate: Certificate | None = None
+        self.cluster = ClusterMap(topology, self.control, self.death)
 
     def attach(self) -> None:
+        if self.topology.is_cluster:
+            self._form_cluster()
+            return
         sources = {node.name: self._source(node) for node in self.topology.replicas}
         follow_all(self, sources)
         for name, started in self._nodes.items():
@@ -65,6 +70,19 @@ class ServersDeployment(ABC):
                 started.server.plan = replace(started.server.plan, follows=sources[name])
             self._slow_down(name)
         self._attached = True
+
+    def _form_cluster(self) -> None:
+        form_cluster(self, self.cluster, {node: self._announced(node) for node in self.topology.nodes})
+        for name in self._nodes:
+            self._slow_down(name)
+        self._attached = True
+
+    def _announced(self, node: str) -> Announced:
+        """A replica follows the address that its primary announces; so all links of a shard lead through one proxy."""
+        plan = self._server(node).plan
+        proxies = [proxy for link, proxy in self._proxied.items() if link.source == node]
+        host, port = proxies[0].listen if proxies else (plan.host, plan.port)
+        return Announced(host, port, plan.port + BUS_OFFSET)
 
     def endpoint(self, node: str) -> Endpoint:
         plan, front = self._server(node).plan, self._nodes[node].front

@@ -54,14 +54,14 @@ def follow_all(servers: Attachable, sources: Mapping[str, tuple[str, int]]) -> N
     SetupError names the replica that can't, or what was seen last.
     """
     with ExitStack() as stack:
-        attachment = _Attachment(servers, stack)
+        attachment = Attachment(servers, stack)
         for level in levels(servers.topology):
             for node in level:
                 attachment.tell(node, sources[node.name])
-            attachment.wait_for([node.name for node in level], "to have its link up", _has_link_up)
+            attachment.wait_for([node.name for node in level], "to have its link up", has_link_up)
         targets = {node.name: attachment.produce(node.name) for node in servers.topology.primaries}
         roots = {node.name: targets[servers.topology.root_of(node.name).name] for node in servers.topology.replicas}
-        attachment.wait_for(list(roots), "to follow", lambda node, info: _has_processed(info, roots[node]))
+        attachment.wait_for(list(roots), "to follow", lambda node, info: has_processed(info, roots[node]))
 
 
 def levels(topology: Topology) -> list[list[Node]]:
@@ -74,11 +74,11 @@ def levels(topology: Topology) -> list[list[Node]]:
     return found
 
 
-def _has_link_up(node: str, info: ReplicationInfo) -> bool:
+def has_link_up(node: str, info: ReplicationInfo) -> bool:
     return bool(info.link_up)
 
 
-def _has_processed(info: ReplicationInfo, target: ReplicationInfo) -> bool:
+def has_processed(info: ReplicationInfo, target: ReplicationInfo) -> bool:
     return (
         bool(info.link_up)
         and info.replication_id == target.replication_id
@@ -95,11 +95,11 @@ class _Seen:
     sync_bytes: int = 0
 
 
-class _Attachment:
+class Attachment:
     """The connections and the waiting of one `follow_all`."""
 
     def __init__(self, servers: Attachable, stack: ExitStack) -> None:
-        self._servers, self._stack = servers, stack
+        self.servers, self._stack = servers, stack
         self._views: dict[str, NodeView] = {}
         self._log_before: dict[str, int] = {}
         self._glanced = time.monotonic()
@@ -107,18 +107,23 @@ class _Attachment:
 
     def tell(self, node: Node, source: tuple[str, int]) -> None:
         """Let one node begin to follow."""
-        self._log_before[node.name] = len(self._servers.log(node.name))
+        self.note(node)
         try:
-            replicate_from(self._view(node.name).connection.command, *source)
+            replicate_from(self.view(node.name).connection.command, *source)
         except HarnessError as error:
             raise SetupError(f"node {node.name} can't be made a replica: {error}") from None
 
+    def note(self, node: Node) -> None:
+        """What a node's log says from now on is about how it follows."""
+        self._log_before[node.name] = len(self.servers.log(node.name))
+        self.view(node.name)
+
     def produce(self, primary: str) -> ReplicationInfo:
         """Let a primary produce something that leaves no key, and return where it stands after that."""
-        reply = self._view(primary).connection.command("PUBLISH", CHANNEL, "")
+        reply = self.view(primary).connection.command("PUBLISH", CHANNEL, "")
         if isinstance(reply, ErrorReply):
             raise SetupError(f"node {primary} can't publish a message for its replicas to process: {reply}")
-        return self._view(primary).replication()
+        return self.view(primary).replication()
 
     def wait_for(self, nodes: Sequence[str], what: str, done: Done) -> None:
         seen = {node: _Seen() for node in nodes}
@@ -144,7 +149,7 @@ class _Attachment:
     def _look(self, node: str, seen: _Seen, done: Done) -> bool:
         """Ask a replica for its state; whether it is done."""
         try:
-            text = self._view(node).info("replication")
+            text = self.view(node).info("replication")
         except (ConnectionLost, CannotConnect) as error:
             self._check_alive(node, _DEATH_S)
             seen.shown = str(error)
@@ -158,17 +163,17 @@ class _Attachment:
         """What is worth a look now and then: dead servers, a replica that can never follow, saving and loading."""
         for node in waiting:
             self._check_alive(node)
-            if reason := refusal(self._servers.log(node)[self._log_before[node] :]):
+            if reason := refusal(self.servers.log(node)[self._log_before[node] :]):
                 raise SetupError(f"node {node} can't follow {self._source(node)}: {reason}\n{self._end_of_log(node)}")
         for node in {self._source(node) for node in waiting}:
             self._check_alive(node)
-        self._persistence = sum(self._saved_or_loaded(node) for node in self._servers.topology.nodes)
+        self._persistence = sum(self._saved_or_loaded(node) for node in self.servers.topology.nodes)
         self._glanced = time.monotonic()
 
     def _saved_or_loaded(self, node: str) -> float:
         """Something that grows while a server saves a snapshot (seconds) or loads one (bytes)."""
         try:
-            fields = info_fields(self._view(node).info("persistence"))
+            fields = info_fields(self.view(node).info("persistence"))
         except (ConnectionLost, CannotConnect):
             self._views.pop(node).close()
             return 0.0
@@ -176,19 +181,19 @@ class _Attachment:
         return saving_s + float(fields.get("loading_loaded_bytes", 0))
 
     def _check_alive(self, node: str, wait_s: float = 0.0) -> None:
-        if story := self._servers.death(node, wait_s):
+        if story := self.servers.death(node, wait_s):
             raise SetupError(story)
 
     def _source(self, node: str) -> str:
-        return self._servers.topology.nodes[node].replica_of or node
+        return self.servers.topology.nodes[node].replica_of or node
 
-    def _view(self, node: str) -> NodeView:
+    def view(self, node: str) -> NodeView:
         if node not in self._views:
-            self._views[node] = self._stack.enter_context(NodeView(self._servers.control(node)))
+            self._views[node] = self._stack.enter_context(NodeView(self.servers.control(node)))
         return self._views[node]
 
     def _end_of_log(self, node: str) -> str:
-        lines = self._servers.log(node).strip().splitlines()[-_SHOWN_LINES:]
+        lines = self.servers.log(node).strip().splitlines()[-_SHOWN_LINES:]
         return f"  the log of {node} ends:" + "".join(f"\n    {line}" for line in lines)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from harness.engine.binaries import Engine
 from harness.errors import HarnessError
+from harness.fault.link import FaultLink
 from harness.runtime.base import Capability, LinkOpener
 from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
 from harness.runtime.loopback import free_ports, own_address
@@ -91,9 +92,17 @@ class LocalDeployment(ServersDeployment):
         if opener is None:
             raise HarnessError(f"link {link} needs a fault proxy, and none was given")
         plan = self._server(link.target if link.is_client else link.source).plan
+        if self.topology.is_cluster and (shared := self._of_the_same_source(link)):
+            self._proxied[link] = shared
+            return
         port = self.endpoint(link.target).port if link.is_client else plan.port
         name = f"{link.source}-{link.target}-{plan.host}-{port}"  # no two deployments share an address and port
         self._proxied[link] = opener.open_link(name, (plan.host, port), plan.host)
+
+    def _of_the_same_source(self, link: Link) -> FaultLink | None:
+        """The proxy of another replication link of this primary; in a cluster all replicas follow one address."""
+        found = (proxy for other, proxy in self._proxied.items() if other.source == link.source)
+        return None if link.is_client else next(found, None)
 
     def close(self) -> None:
         """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
@@ -103,8 +112,10 @@ class LocalDeployment(ServersDeployment):
         for server in self._servers:
             server.kill()
         try:
-            while self._proxied:
-                self._proxied.popitem()[1].close()
+            proxies = {id(proxy): proxy for proxy in self._proxied.values()}
+            self._proxied.clear()
+            while proxies:
+                proxies.popitem()[1].close()
         finally:
             self._owner.remove(self._folder)
 

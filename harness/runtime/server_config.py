@@ -18,6 +18,8 @@ from harness.topology import Node
 
 FAST_HZ = 500  # while replicas attach; a primary notices the end of its snapshot once a tick
 USUAL_HZ = 10
+FORMING_TIMEOUT_MS = 500  # of a cluster's nodes: how fast they hear of each other
+NODE_TIMEOUT_MS = 15_000  # nobody is to be thought dead because the machine is busy; failovers are asked for
 
 # What the runtime decides itself, and where a scenario says it instead.
 RESERVED = {
@@ -29,6 +31,10 @@ RESERVED = {
     "supervised": "the server has to stay the harness's own process",
     "requirepass": "write the node's password",
     "replicaof": "write the node's replica_of",
+    "cluster-enabled": "write topology: {cluster: …}",
+    "cluster-announce-ip": "it depends on where the run's servers and proxies are",
+    "cluster-announce-port": "it depends on where the run's servers and proxies are",
+    "cluster-announce-bus-port": "it depends on where the run's servers and proxies are",
     "include": "write the directives themselves",
 }
 
@@ -92,6 +98,10 @@ def _ours(plan: ServerPlan) -> Iterator[tuple[str, str]]:
     yield from (("save", '""'), ("appendonly", "no"), ("rdb-del-sync-files", "yes"))
     yield from (("repl-diskless-sync", "no"), ("repl-diskless-sync-delay", "0"), ("repl-diskless-load", "on-empty-db"))
     yield ("hz", str(FAST_HZ))
+    if plan.node.in_cluster:
+        yield from (("cluster-enabled", "yes"), ("cluster-node-timeout", str(FORMING_TIMEOUT_MS)))
+        yield from (("cluster-require-full-coverage", "no"), ("cluster-migration-barrier", "999"))
+        yield from (("cluster-replica-validity-factor", "0"), ("cluster-replica-no-failover", "yes"))
     if plan.node.password is not None:
         yield ("requirepass", quoted(plan.node.password))
     if plan.upstream.password:

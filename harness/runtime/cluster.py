@@ -1,0 +1,251 @@
+"""Makes a cluster of started servers, and tells who owns which slot in it.
+
+A cluster is ready when every node says so of its state, every replica follows its primary, and something that each
+primary wrote after that has been processed by its replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from harness.endpoint.address import Endpoint
+from harness.errors import SetupError
+from harness.replication import ReplicationInfo
+from harness.resp.connection import CannotConnect, Connection, ConnectionLost
+from harness.resp.replies import ErrorReply, Reply
+from harness.runtime.follow import Attachable, Attachment, has_link_up, has_processed
+from harness.runtime.readiness import WaitedTooLongError, wait_until
+from harness.runtime.server_config import NODE_TIMEOUT_MS
+from harness.slots import shard_ranges, slot_of
+from harness.topology import Topology
+
+FORM_S = 40.0
+BUS_OFFSET = 10_000
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Announced:
+    """Where a node says that it is: its link's proxy where there is one."""
+
+    host: str
+    port: int
+    bus_port: int
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Who owned which slots when it was asked. ranges: (first slot, last slot, the primary's name, its replicas)."""
+
+    ranges: tuple[tuple[int, int, str, tuple[str, ...]], ...]
+
+    def of(self, slot: int) -> str | None:
+        """The primary that owns this slot, None where nobody does."""
+        return next((owner for first, last, owner, _ in self.ranges if first <= slot <= last), None)
+
+    def replicas_of(self, primary: str) -> tuple[str, ...]:
+        """The replicas of a primary, in the topology's order."""
+        return next((replicas for _, _, owner, replicas in self.ranges if owner == primary), ())
+
+
+class ClusterMap:
+    """Names of nodes by the ids that they gave themselves and by the addresses under which they are known."""
+
+    def __init__(self, topology: Topology, control: Callable[[str], Endpoint], death: Callable[[str], str | None]) -> None:
+        self._topology, self._control, self._death = topology, control, death
+        self.ids: dict[str, str] = {}  # by name
+        self._names: dict[str, str] = {}  # by id
+        self._addresses: dict[Address, str] = {}
+
+    def learn(self, node: str, node_id: str, *addresses: Address) -> None:
+        self.ids[node] = node_id
+        self._names[node_id] = node
+        self._addresses.update(dict.fromkeys(addresses, node))
+
+    def node_at(self, host: str, port: int) -> str | None:
+        """The node that is known under this address, as MOVED and ASK tell it."""
+        return self._addresses.get((host, port))
+
+    def owners(self) -> Owners:
+        """As the first node that answers, and that belongs to a working majority, tells it; SetupError where none does."""
+        last = "no node answers"
+        views: list[tuple[int, Owners]] = []
+        for node in self._topology.nodes:
+            if self._death(node):
+                continue
+            try:
+                with Connection(self._control(node), timeout_s=2.0) as connection:
+                    views.append((_epoch(connection), self.parsed(connection.command("CLUSTER", "SLOTS"))))
+            except (CannotConnect, ConnectionLost) as error:
+                last = str(error)
+        if not views:
+            raise SetupError(f"nobody tells who owns which slot: {last}")
+        return max(views, key=lambda view: view[0])[1]
+
+    def parsed(self, reply: Reply) -> Owners:
+        """The reply to CLUSTER SLOTS."""
+        if not isinstance(reply, list):
+            raise SetupError(f"CLUSTER SLOTS was answered with {reply!s:.100}")
+        order = list(self._topology.nodes)
+        ranges = []
+        for entry in reply:
+            first, last, *nodes = entry if isinstance(entry, list) else []
+            names = [self._named(node) for node in nodes]
+            replicas = tuple(sorted((name for name in names[1:] if name), key=order.index))
+            if isinstance(first, int) and isinstance(last, int) and names and names[0]:
+                ranges.append((first, last, names[0], replicas))
+        return Owners(tuple(ranges))
+
+    def _named(self, node: Reply) -> str | None:
+        node_id = node[2] if isinstance(node, list) and len(node) > 2 else None
+        return self._names.get(node_id.decode()) if isinstance(node_id, bytes) else None
+
+
+def _epoch(connection: Connection) -> int:
+    """How new a node's view of the cluster is."""
+    return int(_info(connection).get("cluster_current_epoch", "0")) * 2 + (_state(connection) == "ok")
+
+
+def _info(connection: Connection) -> dict[str, str]:
+    reply = connection.command("CLUSTER", "INFO")
+    text = reply.decode() if isinstance(reply, bytes) else ""
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def _state(connection: Connection) -> str:
+    return _info(connection).get("cluster_state", "")
+
+
+@dataclass
+class Formation:
+    """One making of a cluster."""
+
+    servers: Attachable
+    known: ClusterMap
+    announced: Mapping[str, Announced]
+    opened: ExitStack
+    _connections: dict[str, Connection] = field(default_factory=dict)
+
+    def form(self) -> None:
+        """SetupError names the node that refuses something, or what was seen last."""
+        topology = self.servers.topology
+        for epoch, node in enumerate(topology.nodes, start=1):
+            self._introduce(node, epoch)
+        self._give_slots()
+        self._meet()
+        attachment = _ClusterAttachment(self.servers, self.opened, self)
+        replicas = [node.name for node in topology.replicas]
+        for replica in topology.replicas:
+            self._must(replica.name, "CLUSTER", "REPLICATE", self.known.ids[replica.replica_of or ""])
+            attachment.note(replica)
+        if replicas:
+            attachment.wait_for(replicas, "to have their links up", has_link_up)
+        self._await("every node to say that the cluster works", self._works)
+        self._await_replicas(attachment, replicas)
+        for node in topology.nodes:
+            self._must(node, "CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
+
+    def _await_replicas(self, attachment: _ClusterAttachment, replicas: list[str]) -> None:
+        topology = self.servers.topology
+        targets = {node.name: attachment.produce(node.name) for node in topology.primaries}
+        if replicas:
+            attachment.wait_for(
+                replicas, "to follow", lambda node, info: has_processed(info, targets[topology.root_of(node).name])
+            )
+        self._await("every node to know every replica", self._knows_replicas)
+
+    def _introduce(self, node: str, epoch: int) -> None:
+        where = self.announced[node]
+        for name, value in (("ip", where.host), ("port", where.port), ("bus-port", where.bus_port)):
+            self._must(node, "CONFIG", "SET", f"cluster-announce-{name}", value)
+        self._must(node, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
+        node_id = self._must(node, "CLUSTER", "MYID")
+        control = self.servers.control(node)
+        name = node_id.decode() if isinstance(node_id, bytes) else str(node_id)
+        self.known.learn(node, name, (where.host, where.port), (control.host, control.port))
+
+    def _give_slots(self) -> None:
+        primaries = self.servers.topology.primaries
+        for node, slots in zip(primaries, shard_ranges(len(primaries)), strict=True):
+            self._must(node.name, "CLUSTER", "ADDSLOTS", *slots)
+
+    def _meet(self) -> None:
+        first, *others = self.servers.topology.nodes
+        for other in others:
+            where = self.announced[other]
+            self._must(first, "CLUSTER", "MEET", where.host, where.port, where.bus_port)
+        self._await("every node to know every other one", self._all_known)
+
+    def _all_known(self, node: str) -> str | None:
+        reply = self._must(node, "CLUSTER", "NODES")
+        lines = reply.decode().splitlines() if isinstance(reply, bytes) else []
+        unsure = sum("handshake" in line or "noaddr" in line for line in lines)
+        slots = int(_info(self._connection(node)).get("cluster_slots_assigned", "0"))
+        everybody = len(self.servers.topology.nodes)
+        if len(lines) - unsure == everybody and slots == 16384:
+            return None
+        return f"{node} knows {len(lines) - unsure} of {everybody} nodes and {slots} slots"
+
+    def _works(self, node: str) -> str | None:
+        state = _state(self._connection(node))
+        return None if state == "ok" else f"{node} says {state}"
+
+    def _knows_replicas(self, node: str) -> str | None:
+        """A replica is told of only once its offset has moved."""
+        owners = self.known.parsed(self._must(node, "CLUSTER", "SLOTS"))
+        known = sum(len(replicas) for _, _, _, replicas in owners.ranges)
+        replicas = len(self.servers.topology.replicas)
+        return None if known == replicas else f"{node} knows {known} of {replicas} replicas"
+
+    def _await(self, what: str, look: Callable[[str], str | None]) -> None:
+        seen: list[str] = []
+
+        def done() -> bool:
+            seen[:] = [text for node in self.servers.topology.nodes if (text := look(node))]
+            return not seen
+
+        try:
+            wait_until(done, deadline_s=FORM_S, what=what, describe=lambda: "; ".join(seen))
+        except WaitedTooLongError as error:
+            raise SetupError(f"the cluster does not form: {error}") from None
+
+    def _connection(self, node: str) -> Connection:
+        if node not in self._connections:
+            self._connections[node] = self.opened.enter_context(Connection(self.servers.control(node)))
+        return self._connections[node]
+
+    def _must(self, node: str, *words: object) -> Reply:
+        try:
+            reply = self._connection(node).command(*[str(word) for word in words])
+        except ConnectionLost as error:
+            raise SetupError(self.servers.death(node, 1.0) or f"node {node}: {error}") from None
+        if isinstance(reply, ErrorReply):
+            command = " ".join(map(str, words[:3]))
+            raise SetupError(f"node {node} refuses {command}: {reply}")
+        return reply
+
+
+class _ClusterAttachment(Attachment):
+    """A published message travels over the cluster's own bus; so a key is written and removed again."""
+
+    def __init__(self, servers: Attachable, stack: ExitStack, formation: Formation) -> None:
+        super().__init__(servers, stack)
+        self._formation = formation
+
+    def produce(self, primary: str) -> ReplicationInfo:
+        names = [node.name for node in self.servers.topology.primaries]
+        slots = shard_ranges(len(names))[names.index(primary)]
+        key = next(name for number in range(1 << 20) if slot_of((name := f"harness:ready:{number}").encode()) in slots)
+        with Connection(self.servers.control(primary)) as connection:
+            for words in (("SET", key, ""), ("DEL", key)):
+                if isinstance(reply := connection.command(*words), ErrorReply):
+                    raise SetupError(f"node {primary} can't write a key for its replicas to process: {reply}")
+        return self.view(primary).replication()
+
+
+def form_cluster(servers: Attachable, known: ClusterMap, announced: Mapping[str, Announced]) -> None:
+    """Make these servers one cluster, its first nodes the primaries, and wait until all of it works."""
+    with ExitStack() as opened:
+        Formation(servers, known, announced, opened).form()
