@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from harness.checker.evidence import Convergence, Target
@@ -59,9 +60,18 @@ def digits_up_to(last: int) -> int:
     return total
 
 
-def take_target(root: NodeView, streams: Mapping[str, KeyRef], before: Sample, acknowledged: int) -> Target:
-    """Ask the root primary, in one transaction, what it holds. before: its state when writing began."""
-    sample = ask(root, lambda view: view.sample(tuple(streams.values())))
+def take_target(
+    root: NodeView, streams: Mapping[str, KeyRef], before: Sample, acknowledged: int, *, one_by_one: bool = False
+) -> Target:
+    """Ask the root primary, in one transaction, what it holds. before: its state when writing began. one_by_one: a
+    transaction a key, as a cluster wants it, whose last one tells the offset; nothing is written any more.
+    """
+    if one_by_one:
+        samples = [ask(root, partial(NodeView.sample, keys=(key,))) for key in streams.values()]
+        last = ask(root, NodeView.sample)
+        sample = replace(last, lengths=tuple(length for each in samples for length in each.lengths))
+    else:
+        sample = ask(root, lambda view: view.sample(tuple(streams.values())))
     lengths = {name: length or 0 for name, length in zip(streams, sample.lengths, strict=True)}
     grown = sample.replication.offset - before.replication.offset
     moved_on = sample.replication.replication_id != before.replication.replication_id

@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
 from harness.convergence import Patience, ask, await_offsets, take_target
-from harness.endpoint.view import NodeView, NodeViews
+from harness.endpoint.view import NodeView, NodeViews, Sample
 from harness.errors import Failure
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
-from harness.plan import StreamPlan, keys_of
+from harness.placement import DeploymentRouter, Shard, shards_of
+from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.read import read_any
@@ -29,6 +31,7 @@ from harness.scenario.model import Fault
 from harness.topology import CLIENT, Link
 from harness.watch import RunWatch
 from harness.workload.base import Marks, Route, Writer
+from harness.workload.cluster_writer import ClusterWriter
 from harness.workload.dialect import Style
 from harness.workload.numbered import NumberedWriter, WritePlan
 
@@ -49,7 +52,8 @@ class Laps(Protocol):
 class Cycle:
     """What one cycle is to do. nodes: those that are waited for and read; give_up_s: how long at most.
 
-    views: kept open from one cycle to the next; None where it shall open its own.
+    views: kept open from one cycle to the next; None where it shall open its own. nodes empty: in a cluster, every
+    replica, and the primary of a shard that has none.
     """
 
     deployment: Deployment
@@ -62,9 +66,15 @@ class Cycle:
     views: NodeViews | None = None
 
     @property
-    def root(self) -> str:
-        """The primary that is written to."""
-        return self.deployment.topology.primaries[0].name
+    def roots(self) -> tuple[str, ...]:
+        """The primaries that are written to when writing begins."""
+        return tuple(node.name for node in self.deployment.topology.primaries)
+
+    @property
+    def may_be_roots(self) -> tuple[str, ...]:
+        """The nodes that may be primaries when it ends."""
+        topology = self.deployment.topology
+        return tuple(topology.nodes) if topology.is_cluster else self.roots
 
     @property
     def by_canary(self) -> frozenset[str]:
@@ -82,20 +92,20 @@ class Observed:
     convergences: tuple[Convergence, ...]
     faults: tuple[FaultRecord, ...]
     doubts: tuple[str, ...]
+    nodes: tuple[str, ...]
 
 
 def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) -> Observed:
     """Write, converge, read. also_read: streams written before, such as preloads, that are read and waited for too."""
-    root, plans = cycle.root, [*also_read, *cycle.plans]
+    plans = [*also_read, *cycle.plans]
     with ExitStack() as stack:
         views = cycle.views or stack.enter_context(NodeViews(cycle.deployment.control))
-        look = {node: views[node] for node in (root, *cycle.nodes)}
-        before = ask(look[root], NodeView.sample)
+        before = {node: ask(views[node], NodeView.sample) for node in cycle.may_be_roots}
         watch, nemesis, writers = _prepare(cycle, stack)
 
         def look_on() -> str | None:
             laps.advance(watch.sent(), sum(plan.values for plan in cycle.plans))
-            return _death(cycle.deployment, root)
+            return next(filter(None, (_death(cycle.deployment, root) for root in cycle.roots)), None)
 
         laps.begin("write")
         doubts = write_all(writers, nemesis.finished, look_on)
@@ -103,30 +113,42 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.end("write")
 
         laps.begin("converge")
-        keys = {name: plan.ref for name, plan in keys_of(plans).items()}
-        acknowledged = sum(writer.ledger.acknowledged for writer in writers)
         moments = [*(writer.last_acknowledged_at for writer in writers), nemesis.last_heal]
         since = max((moment for moment in moments if moment), default=time.monotonic())
-        end = _converge(cycle, look, lambda: take_target(look[root], keys, before, acknowledged), since)
+        shards = shards_of(cycle.deployment, plans, cycle.nodes)
+        acknowledged = _acknowledged(cycle.plans, writers)
+        end = _converge_all(_Converging(cycle, views, before, since), shards, acknowledged)
         laps.end("converge")
 
         laps.begin("verify")
         vouched = Vouched(cycle, watch, since)
         readings = tuple(
             read(cycle.deployment, node, plan, cycle.place, vouched.ready)
-            for node in cycle.nodes
-            for plan in keys_of(plans).values()
+            for shard in shards
+            for node in shard.nodes
+            for plan in shard.keys.values()
         )
         nemesis.close()
         laps.end("verify")
         return Observed(
-            streams=tuple(_stream(cycle, plan) for plan in plans),
+            streams=tuple(_stream(cycle, plan, shards) for plan in plans),
             readings=readings,
             targets=end.targets,
             convergences=(*end.convergences, *vouched.convergences()),
             faults=nemesis.records(),
             doubts=(*doubts, *end.doubts),
+            nodes=tuple(dict.fromkeys(node for shard in shards for node in shard.nodes)),
         )
+
+
+def _acknowledged(plans: Sequence[StreamPlan], writers: Sequence[Writer]) -> dict[str, int]:
+    """Elements acknowledged, by key."""
+    ledgers = [ledger for writer in writers for ledger in writer.ledgers]
+    ordered = [plan for group in writers_of(plans).values() for plan in group]
+    found: dict[str, int] = {}
+    for plan, ledger in zip(ordered, ledgers, strict=True):
+        found[plan.reading] = found.get(plan.reading, 0) + ledger.acknowledged
+    return found
 
 
 def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[RunWatch, Nemesis, list[Writer]]:
@@ -134,7 +156,7 @@ def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[RunWatch, Nemesis, list[Wr
     writers: list[Writer] = []
     watch = stack.enter_context(RunWatch(cycle.deployment, writers))
     replicas = [node.name for node in cycle.deployment.topology.replicas]
-    totals = [plan.values for plan in cycle.plans]
+    totals = [sum(plan.values for plan in group) for group in writers_of(cycle.plans).values()]
     nemesis = stack.enter_context(
         Nemesis(disturbances(cycle.faults), cycle.deployment.proxied, totals, watch, replicas)
     )
@@ -152,16 +174,44 @@ class _End:
     doubts: tuple[str, ...] = ()
 
 
-def _converge(cycle: Cycle, look: Mapping[str, NodeView], ask_target: Callable[[], Target], since: float) -> _End:
-    """Wait for the nodes whose offsets tell anything. A primary that can't be asked leaves a doubt and no target."""
-    deployment = cycle.deployment
-    nodes = {node: look[node] for node in cycle.nodes if node not in cycle.by_canary}
-    patience = Patience(since, cycle.give_up_s, lambda node: _death(deployment, node) or refusal(deployment.log(node)))
+@dataclass(frozen=True)
+class _Converging:
+    """What waiting needs. before: what each primary to be showed when writing began; since: as in Patience."""
+
+    cycle: Cycle
+    views: NodeViews
+    before: Mapping[str, Sample]
+    since: float
+
+
+def _converge_all(waiting: _Converging, shards: Sequence[Shard], acknowledged: Mapping[str, int]) -> _End:
+    """Wait for every shard's nodes whose offsets tell anything."""
+    ends = [_converge(waiting, shard, sum(acknowledged.get(key, 0) for key in shard.keys)) for shard in shards]
+    return _End(
+        targets={root: target for end in ends for root, target in end.targets.items()},
+        convergences=tuple(convergence for end in ends for convergence in end.convergences),
+        doubts=tuple(doubt for end in ends for doubt in end.doubts),
+    )
+
+
+def _converge(waiting: _Converging, shard: Shard, acknowledged: int) -> _End:
+    """A primary that can't be asked leaves a doubt and no target."""
+    cycle, views, deployment = waiting.cycle, waiting.views, waiting.cycle.deployment
+    nodes = {node: views[node] for node in shard.nodes if node not in cycle.by_canary and node != shard.root}
+    keys = {name: plan.ref for name, plan in shard.keys.items()}
+    take = partial(take_target, one_by_one=deployment.topology.is_cluster)
+
+    def ask_target() -> Target:
+        return take(views[shard.root], keys, waiting.before[shard.root], acknowledged)
+
+    def hopeless(node: str) -> str | None:
+        return _death(deployment, node) or refusal(deployment.log(node))
+
     try:
-        target, convergences = await_offsets(nodes, ask_target, patience)
+        target, convergences = await_offsets(nodes, ask_target, Patience(waiting.since, cycle.give_up_s, hopeless))
     except (CannotConnect, ConnectionLost) as error:
-        return _End({}, (), (f"{cycle.root} could not be asked what it holds at the end: {error}",))
-    return _End({cycle.root: target}, convergences)
+        return _End({}, (), (f"{shard.root} could not be asked what it holds at the end: {error}",))
+    return _End({shard.root: target}, tuple(replace(each, primary=shard.root) for each in convergences))
 
 
 def _death(deployment: Deployment, node: str) -> str | None:
@@ -171,17 +221,19 @@ def _death(deployment: Deployment, node: str) -> str | None:
 
 
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
-    """A writer through the primary, with a new ledger, for each plan."""
+    """A writer for each producer, with a new ledger for each key that it writes."""
     return [
-        NumberedWriter(
-            write_plan(plan),
-            _route(cycle, plan),
-            cycle.place.ledger(plan.name),
-            marks,
-            index=index,
-        )
-        for index, plan in enumerate(plans)
+        _make_writer(cycle, group, marks, index) for index, group in enumerate(writers_of(plans).values())
     ]
+
+
+def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, index: int) -> Writer:
+    ledgers = [cycle.place.ledger(plan.name) for plan in plans]
+    if not cycle.deployment.topology.is_cluster and len(plans) == 1:
+        return NumberedWriter(write_plan(plans[0]), _route(cycle, plans[0]), ledgers[0], marks, index=index)
+    router = DeploymentRouter(cycle.deployment, cycle.refusals_possible, plans[0].db)
+    written = list(zip(map(write_plan, plans), ledgers, strict=True))
+    return ClusterWriter(written, router, marks, index=index)
 
 
 def write_plan(plan: StreamPlan) -> WritePlan:
@@ -288,7 +340,8 @@ def _write(
         try:
             writer.run(look_on)
         finally:
-            writer.ledger.close()
+            for ledger in writer.ledgers:
+                ledger.close()
     except Failure as error:
         doubts.append(f"a writer ended early: {error}")
     except Exception as error:  # noqa: BLE001 - a writer's bug makes the run unknown, and must not hang the others
@@ -308,6 +361,8 @@ def read(
     state, length, found_type, error = KeyState.UNREADABLE, 0, None, None
     try:
         with Connection(deployment.entry(node).with_database(plan.db)) as connection:
+            if deployment.topology.is_cluster:
+                connection.command("READONLY")  # an owner of the slot answers all the same
             ready(connection, node, plan)
             found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores)
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
@@ -360,9 +415,9 @@ class Vouched:
         return tuple(self._seen.values())
 
 
-def _stream(cycle: Cycle, plan: StreamPlan) -> Stream:
-    entry = str(Link(CLIENT, cycle.deployment.topology.primaries[0].name))
-    undisturbed = all(fault.link != entry for fault in cycle.faults) and not cycle.refusals_possible
+def _stream(cycle: Cycle, plan: StreamPlan, shards: Sequence[Shard]) -> Stream:
+    entries = {str(Link(CLIENT, root)) for root in cycle.roots}
+    undisturbed = all(fault.link not in entries for fault in cycle.faults) and not cycle.refusals_possible
     return Stream(
         name=plan.name,
         key=plan.key.decode("utf-8", "backslashreplace"),
@@ -377,4 +432,5 @@ def _stream(cycle: Cycle, plan: StreamPlan) -> Stream:
         block=plan.numbers.block,
         stride=plan.numbers.stride,
         read_as=plan.read_as,
+        nodes=next((shard.nodes for shard in shards if plan.reading in shard.keys), ()),
     )

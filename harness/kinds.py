@@ -56,4 +56,7 @@ KINDS: Mapping[str, DataType] = {
     "hash": HASH,
     "set": SET,
     "stream": STREAM,
+    "sharded_list": LIST,
+    "sharded_sorted_set": SORTED_SET,
 }
+SHARDED = frozenset({"sharded_list", "sharded_sorted_set"})  # they write several keys

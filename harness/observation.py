@@ -11,21 +11,23 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from harness.checker.evidence import Evidence, OtherKey, Shrink, SyncCounts
+from harness.checker.evidence import Evidence, MisplacedKey, OtherKey, Shrink, SyncCounts
 from harness.convergence import ask, give_up_after
 from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.lag import LagSampler
 from harness.place import DirectoryPlace
+from harness.placement import shards_of
 from harness.plan import StreamPlan, keys_of
 from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
 from harness.resp.connection import CannotConnect, ConnectionLost
-from harness.runtime.base import Deployment, VouchedByCanary
+from harness.runtime.base import Clustered, Deployment, VouchedByCanary
 from harness.runtime.canary import CanaryLag
 from harness.scenario.directives import REFUSING_WRITES
 from harness.scenario.model import Scenario
+from harness.slots import slot_of
 from harness.stage import Stage
 from harness.topology import Topology
 from harness.workload.base import NoMarks
@@ -48,10 +50,11 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
             observed = run_cycle(replace(cycle, views=views), laps, also_read=stage.preload)
         save_info(deployment, views, directory, "after")
         save_logs(deployment, directory)
-        strays, unasked = other_keys(deployment, views, cycle.nodes, stage.plans)
+        strays, unasked = other_keys(deployment, views, observed.nodes, stage.plans)
+        misplaced = misplaced_keys(deployment, views)
     counted = "sync_counts" in deployment.capabilities
     return Evidence(
-        nodes=tuple(cycle.nodes),
+        nodes=observed.nodes,
         streams=observed.streams,
         readings=observed.readings,
         targets=observed.targets,
@@ -62,6 +65,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         max_lag_ms=sampling.max_lag_ms,
         shrinks=sampling.shrinks,
         other_keys=strays,
+        misplaced=misplaced,
         doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked),
         not_applied=stage.not_applied,
         notes=notes_on(stage),
@@ -95,12 +99,19 @@ def judged_nodes(scenario: Scenario, topology: Topology) -> tuple[str, ...]:
 
 def can_refuse(scenario: Scenario) -> bool:
     """Whether a server of this scenario is set up so that it may refuse writes."""
-    return any(name.lower() in REFUSING_WRITES for node in scenario.topology.nodes.values() for name in node.config)
+    specs = [scenario.topology.cluster] if scenario.topology.cluster else scenario.topology.nodes.values()
+    return any(name.lower() in REFUSING_WRITES for spec in specs for name in spec.config)
 
 
 def read_primary_too(stage: Stage, scenario: Scenario, evidence: Evidence, directory: RunDirectory) -> Evidence:
     """The same evidence with the primary's own lists, to tell "A holds it, B does not" from "A lost it as well"."""
-    readings = read_now(stage.deployment, stage.primary, stage.plans, DirectoryPlace(directory))
+    place = DirectoryPlace(directory)
+    readings = [
+        reading
+        for shard in shards_of(stage.deployment, stage.plans, evidence.nodes)
+        if shard.root not in evidence.nodes
+        for reading in read_now(stage.deployment, shard.root, list(shard.keys.values()), place)
+    ]
     return replace(evidence, readings=(*evidence.readings, *readings))
 
 
@@ -116,12 +127,14 @@ class Sampling:
         deployment, first = self._stage.deployment, self._stage.workload[0]
         curve = self._opened.enter_context(LagWriter(self._directory.lag))
         by_canary = deployment.by_canary if isinstance(deployment, VouchedByCanary) else frozenset()
-        replicas = [node.name for node in deployment.topology.replicas]
-        plain = {node: deployment.control(node) for node in replicas if node not in by_canary}
-        streams = {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
-        if plain:
-            primary = deployment.control(self._stage.primary)
-            self._samplers.append(LagSampler(primary, plain, streams, curve.add))
+        topology = deployment.topology
+        # In a cluster a key's length is told by its slot's owner alone, and a transaction can't ask for several slots.
+        streams = {} if topology.is_cluster else {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
+        for root in topology.primaries:
+            below = [node.name for node in topology.replicas_below(root.name) if node.name not in by_canary]
+            if below:
+                plain = {node: deployment.control(node) for node in below}
+                self._samplers.append(LagSampler(deployment.control(root.name), plain, streams, curve.add))
         if by_canary and isinstance(deployment, VouchedByCanary):
             key = first.key.decode("utf-8", "surrogateescape")
             self._samplers.append(deployment.canary_lag(sorted(by_canary), key, first.db, curve.add))
@@ -183,6 +196,20 @@ def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
     for node in deployment.topology.nodes:
         if log := deployment.log(node):
             directory.save_log(node, log)
+
+
+def misplaced_keys(deployment: Deployment, views: NodeViews) -> tuple[MisplacedKey, ...]:
+    """Keys on nodes of a cluster that neither own their slot nor follow its owner: a redirection hides them."""
+    if not (deployment.topology.is_cluster and isinstance(deployment, Clustered)):
+        return ()
+    owners = deployment.cluster.owners()
+    found: list[MisplacedKey] = []
+    for node in deployment.topology.nodes:
+        for key in ask(views[node], lambda view: list(view.keys(0))):
+            owner = owners.of(slot_of(key)) or ""
+            if node != owner and node not in owners.replicas_of(owner) and len(found) < MAX_OTHER_KEYS:
+                found.append(MisplacedKey(node, key.decode("utf-8", "backslashreplace"), slot_of(key), owner))
+    return tuple(found)
 
 
 def other_keys(

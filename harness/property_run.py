@@ -23,9 +23,10 @@ from harness.convergence import GIVE_UP_S, ask, give_up_after
 from harness.cycle import Cycle, make_writers, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
-from harness.observation import can_refuse, judged_nodes, notes_on, other_keys
+from harness.observation import can_refuse, judged_nodes, misplaced_keys, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
+from harness.placement import shards_of
 from harness.plan import StreamPlan, keys_of, plan_streams
 from harness.report.facts import Counts, Draws, RunFacts
 from harness.report.store import RunDirectory
@@ -229,7 +230,8 @@ class Drawing:
     def _make(self, draw: Draw) -> Drawn:
         scenario = apply(self._loaded.scenario, draw, self._key())
         stage, place = self.stage, MemoryPlace()
-        plans = plan_streams("workload", [self._claimed(workload) for workload in scenario.workloads()])
+        claimed = [self._claimed(workload) for workload in scenario.workloads()]
+        plans = plan_streams("workload", claimed, shards=len(stage.deployment.topology.primaries))
         nodes = judged_nodes(scenario, stage.deployment.topology)
         faults = scenario.faults if stage.external is None else ()
         give_up_s = give_up_after(None, scenario.expect.give_up_s)
@@ -238,14 +240,15 @@ class Drawing:
         for index, fault in enumerate(observed.faults):
             if fault.met or index not in self.tally.faults:
                 self.tally.faults[index] = fault
-        strays, unasked = other_keys(stage.deployment, self.views, nodes, [*stage.preload, *plans])
+        strays, unasked = other_keys(stage.deployment, self.views, observed.nodes, [*stage.preload, *plans])
         evidence = Evidence(
-            nodes=nodes,
+            nodes=observed.nodes,
             streams=observed.streams,
             readings=observed.readings,
             targets=observed.targets,
             convergences=observed.convergences,
             other_keys=strays,
+            misplaced=misplaced_keys(stage.deployment, self.views),
             doubts=(*observed.doubts, *unasked),
             not_applied=stage.not_applied,
             notes=notes_on(stage),
@@ -270,8 +273,9 @@ class Drawing:
             for plan in keys_of(plans).values():
                 self.stage.external.keys.release(self.stage.primary, plan.key.decode(), plan.db)
             return
-        for plan in keys_of(plans).values():
-            ask(self.views[self.stage.primary], partial(NodeView.remove, key=plan.ref))
+        for shard in shards_of(self.stage.deployment, plans, ()):
+            for plan in shard.keys.values():
+                ask(self.views[shard.root], partial(NodeView.remove, key=plan.ref))
 
     def _open(self) -> None:
         stage = self._opened.enter_context(open_stage(self._loaded, self._options, self._run_id))

@@ -99,7 +99,8 @@ def _own_stage(
     start = _in_containers if options.runtime_name() == "container" else _as_processes
     deployment, proxy = start(loaded.topology, links, options, run_id, stack)
     preload = plan_streams("preload", scenario.preload)
-    return Stage(deployment, proxy, preload, plan_streams("workload", scenario.workloads()), scenario.faults, ())
+    workload = plan_streams("workload", scenario.workloads(), shards=len(loaded.topology.primaries))
+    return Stage(deployment, proxy, preload, workload, scenario.faults, ())
 
 
 def _as_processes(

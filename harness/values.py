@@ -55,6 +55,17 @@ class Values:
         return self.index(number) < self.count
 
 
+def deal(count: int, keys: int, block: int) -> tuple[Values, ...]:
+    """1..count dealt to so many keys, block by block in turn."""
+    blocks, rest = divmod(count, block)
+    dealt = []
+    for key in range(keys):
+        whole = len(range(key, blocks, keys))
+        last = rest if blocks % keys == key else 0
+        dealt.append(Values(whole * block + last, key * block + 1, block, keys * block))
+    return tuple(dealt)
+
+
 def split(count: int, parts: int) -> tuple[Values, ...]:
     """1..count cut into so many ranges, as equal as can be; empty ones are left out, but never all."""
     edges = [count * part // parts for part in range(parts + 1)]

@@ -54,10 +54,10 @@ class RunWatch:
         if not link.is_client:
             return self._ask(link.source, NodeView.replication).offset
         read = sum(connection.bytes_sent for node, connection in self._readers if node == link.target)
-        return read + sum(writer.bytes_sent for writer in self._writers if writer.node == link.target)
+        return read + sum(writer.bytes_to(link.target) for writer in self._writers)
 
     def breaks(self, link: Link) -> int:
-        return sum(writer.breaks for writer in self._writers if writer.node == link.target) if link.is_client else 0
+        return sum(writer.breaks_at(link.target) for writer in self._writers) if link.is_client else 0
 
     def link_up(self, link: Link) -> bool:
         if not link.is_client:

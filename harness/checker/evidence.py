@@ -62,7 +62,7 @@ class Stream:
     entries: its ledger; must_acknowledge: no fault touched the writer's way or a node, so that each value must be
     acknowledged. values: how many; first, block, stride: which, as in `Values`. push: the end of a list at which
     elements were added; scores: of a sorted set's members. read_as: the name under which the key was read, where
-    several producers share it.
+    several producers share it. nodes: those from which the key was read; None: all.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Stream:
     block: int = 0
     stride: int = 0
     read_as: str | None = None
+    nodes: tuple[str, ...] | None = None
 
     @property
     def numbers(self) -> Values:
@@ -111,7 +112,8 @@ class Target:
 class Convergence:
     """Whether a node processed the target, and how many seconds after the later of last acknowledgement and last heal.
 
-    last_seen: what the node showed last ("offset 4711 of 5000, link down"), for messages; how: "offset" or "canary".
+    last_seen: what the node showed last ("offset 4711 of 5000, link down"), for messages; how: "offset" or "canary";
+    primary: whose target it is, where there are several.
     """
 
     node: str
@@ -119,6 +121,7 @@ class Convergence:
     seconds: float | None
     last_seen: str
     how: str = "offset"
+    primary: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,16 @@ class OtherKey:
 
 
 @dataclass(frozen=True)
+class MisplacedKey:
+    """A key of ours on a node of a cluster that does not own its slot; owner: who does, "" where nobody."""
+
+    node: str
+    key: str
+    slot: int
+    owner: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A whole run. nodes: those to be judged; doubts: measurements that failed, each a reason for unknown.
 
@@ -191,6 +204,7 @@ class Evidence:
     max_lag_ms: Mapping[str, float] | None = None
     shrinks: tuple[Shrink, ...] = ()
     other_keys: tuple[OtherKey, ...] = ()
+    misplaced: tuple[MisplacedKey, ...] = ()
     doubts: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = ()
     not_applied: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from harness.checker.evidence import Convergence, Evidence, OtherKey, Reading, Shrink, Stream, Target
+from harness.checker.evidence import Convergence, Evidence, MisplacedKey, OtherKey, Reading, Shrink, Stream, Target
 from harness.checker.expectations import Docket, check_expectations, fits, in_words
 from harness.checker.expected import ExpectedOrder, UnusableLedgerError, expected_order
 from harness.checker.key import check_order
@@ -124,7 +124,10 @@ class _Trial:
         if order is None:
             return
         self._judge_acknowledgements(stream, order)
-        readings = [reading for node in self.nodes if (reading := self._reading(node, stream)) is not None]
+        nodes = [node for node in self.nodes if stream.nodes is None or node in stream.nodes]
+        readings = [reading for node in nodes if (reading := self._reading(node, stream)) is not None]
+        if not nodes:
+            self.docket.doubts.append(f"{stream.reading} was judged on no node")
         known = {reading.node: self._circumstances(reading.node, stream) for reading in readings}
         first = {each.node: self._findings(stream, order, each, known[each.node]) for each in readings}
         self.docket.doubts += [f"{stream.name}: {text}" for text in _differing(first)]
@@ -206,7 +209,9 @@ class _Trial:
         if convergence is None:
             self.docket.doubts.append(f"whether {node} caught up was not measured, or more than once")
             return
-        if any(_means_nothing(convergence, target) for target in self.evidence.targets.values()):
+        targets = self.evidence.targets
+        own = [targets[convergence.primary]] if convergence.primary in targets else list(targets.values())
+        if any(_means_nothing(convergence, target) for target in own):
             self.docket.doubts.append(
                 f"{node}: its primary's offset did not grow by what was written, so that offsets say nothing"
             )
@@ -222,6 +227,7 @@ class _Trial:
     def judge_keys(self) -> None:
         named = {(anomaly.node, anomaly.db, anomaly.key) for anomaly in self.docket.anomalies}
         self.docket.anomalies += [_stray_key(other) for other in self.evidence.other_keys if other.node in self.nodes]
+        self.docket.anomalies += [_misplaced(key) for key in self.evidence.misplaced]
         streams = {stream.reading: stream for stream in self.evidence.streams}
         for shrink in self.evidence.shrinks:
             stream = streams.get(shrink.stream)
@@ -284,6 +290,12 @@ def _means_nothing(convergence: Convergence, target: Target) -> bool:
 def _stray_key(other: OtherKey) -> Anomaly:
     message = f"{other.key} in db {other.db} of {other.node}: nothing of ours wrote this key"
     return Anomaly(Kind.PHANTOM, other.node, other.db, other.key, 1, First(None, None, other.key), message)
+
+
+def _misplaced(key: MisplacedKey) -> Anomaly:
+    owner = f"{key.owner} owns" if key.owner else "nobody owns"
+    message = f"{key.key} stands on {key.node}, and {owner} its slot, {key.slot}"
+    return Anomaly(Kind.MISPLACED, key.node, 0, key.key, 1, First(None, key.owner or None, key.node), message)
 
 
 def _shrunk(shrink: Shrink, stream: Stream) -> Anomaly:

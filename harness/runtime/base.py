@@ -11,6 +11,7 @@ from harness.endpoint.address import Endpoint
 from harness.fault.link import FaultLink
 from harness.resp.connection import Connection
 from harness.runtime.canary import CanaryLag, Record
+from harness.runtime.cluster import ClusterMap
 from harness.topology import Link, Topology
 
 # "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts",
@@ -105,6 +106,13 @@ class VouchedByCanary(Protocol):
 
     def canary_lag(self, nodes: Iterable[str], key: str, db: int, record: Record) -> CanaryLag:
         """A sampler of these nodes' lag, to be used as a context."""
+
+
+@runtime_checkable
+class Clustered(Protocol):
+    """Servers that can make a cluster; they do where the topology says so."""
+
+    cluster: ClusterMap
 
 
 @runtime_checkable

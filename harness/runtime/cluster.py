@@ -144,8 +144,9 @@ class Formation:
             attachment.wait_for(replicas, "to have their links up", has_link_up)
         self._await("every node to say that the cluster works", self._works)
         self._await_replicas(attachment, replicas)
-        for node in topology.nodes:
-            self._must(node, "CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
+        for each in topology.nodes.values():
+            if "cluster-node-timeout" not in (name.lower() for name, _ in each.directives):
+                self._must(each.name, "CONFIG", "SET", "cluster-node-timeout", NODE_TIMEOUT_MS)
 
     def _await_replicas(self, attachment: _ClusterAttachment, replicas: list[str]) -> None:
         topology = self.servers.topology

@@ -42,6 +42,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("The file", "", model.Scenario),
     ("A topology", "topology", model.TopologySpec),
     ("A node", "topology.nodes.NAME", model.NodeSpec),
+    ("A cluster", "topology.cluster", model.ClusterSpec),
     ("A workload", "workload, workload.INDEX, preload.INDEX", model.Workload),
     ("A batch", "workload.batch", model.Batch),
     ("A fault", "faults.INDEX", model.Fault),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
 from harness.scenario.messages import nearest
 from harness.scenario.model import Fault
@@ -28,16 +29,54 @@ def _problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, st
         yield from _stray_write_problems(fault, topology)
         return
     yield from _figure_problems(fault)
-    link = Link.parse(str(fault.link))
     if topology is None:
         return
-    if link not in topology.links:
-        yield "link", missing_link(str(link), topology.links)
+    links = matching_links(str(fault.link), topology)
+    if not links:
+        yield "link", missing_link(str(fault.link), topology.links)
         return
+    if topology.is_cluster:
+        yield from _shared_address_problems(str(fault.link), topology)
+    for link in links:
+        yield from _link_problems(fault, link, topology)
+
+
+def _link_problems(fault: Fault, link: Link, topology: Topology) -> Iterator[tuple[str, str]]:
     yield from _direction_problems(fault, link)
     yield from _event_problems(fault, link)
-    if link.is_client and link.target == topology.primaries[0].name and stops_the_writer(fault):
+    if link.is_client and topology.nodes[link.target] in topology.primaries and stops_the_writer(fault):
         yield from _endless_problems(fault)
+
+
+def matching_links(written: str, topology: Topology) -> tuple[Link, ...]:
+    """The link of this name, or the replication links that a pattern with * names; in a cluster one of each primary,
+    whose replicas all follow the one address that it announces.
+    """
+    if "*" not in written:
+        link = Link.parse(written)
+        return (link,) if link in topology.links else ()
+    pattern = str(Link.parse(written))
+    found = [link for link in topology.replication_links if fnmatchcase(str(link), pattern)]
+    if not topology.is_cluster:
+        return tuple(found)
+    return tuple({link.source: link for link in reversed(found)}.values())[::-1]
+
+
+def expanded(faults: Sequence[Fault], topology: Topology) -> tuple[Fault, ...]:
+    """Each fault on a pattern as one on each link that it names."""
+    return tuple(
+        fault.model_copy(update={"link": str(link)}) if link is not None else fault
+        for fault in faults
+        for link in (matching_links(fault.link, topology) if fault.link else (None,))
+    )
+
+
+def _shared_address_problems(written: str, topology: Topology) -> Iterator[tuple[str, str]]:
+    link = Link.parse(written)
+    siblings = [other for other in topology.replication_links if other.source == link.source]
+    if link in siblings and len(siblings) > 1:
+        message = f"all replicas of {link.source} follow the one address that it announces, so that a fault meets all"
+        yield "link", f"{message}: write {link.source}->*"
 
 
 def missing_link(written: str, links: Sequence[Link]) -> str:

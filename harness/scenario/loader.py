@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import Mistake, ScenarioError, UsageError
 from harness.scenario.environment import Environment, password_references
 from harness.scenario.expect_rules import expect_problems
-from harness.scenario.fault_rules import fault_problems
+from harness.scenario.fault_rules import expanded, fault_problems
 from harness.scenario.fields import UnexpectedError
 from harness.scenario.messages import Explainer, nearest
 from harness.scenario.model import VERSION, NodeSpec, Scenario
@@ -197,6 +197,9 @@ class _File:
 
     def _resolved(self, scenario: Scenario, topology: Topology) -> Scenario:
         """The scenario with its ports written out, and without the passwords themselves."""
+        scenario = scenario.model_copy(update={"faults": expanded(scenario.faults, topology)})
+        if scenario.topology.cluster is not None:
+            return scenario
         specs = scenario.topology.nodes
         nodes = {name: self._resolved_node(spec, topology.nodes[name]) for name, spec in specs.items()}
         return scenario.model_copy(update={"topology": scenario.topology.model_copy(update={"nodes": nodes})})

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from harness.checker.verdict import Kind
+from harness.kinds import KINDS, LIST, SHARDED, SORTED_SET
 from harness.scenario.fields import Decimal, Text, UnexpectedError, Whole
 from harness.scenario.moment import EVENTS, Moment
 
@@ -57,7 +58,7 @@ DirectiveName = Annotated[
     str, Text(100, "a server directive's name (letters, digits, - _ and .)", r"[A-Za-z][A-Za-z0-9_.-]*")
 ]
 Shape = Literal["single", "pipeline", "variadic", "multi"]
-WorkloadKind = Literal["list_append", "sorted_set", "string", "hash", "set", "stream"]
+WorkloadKind = Literal["list_append", "sorted_set", "string", "hash", "set", "stream", "sharded_list", "sharded_sorted_set"]
 ToxicName = Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"]
 
 
@@ -103,10 +104,32 @@ class NodeSpec(Model):
     )
 
 
-class TopologySpec(Model):
-    """Who replicates from whom."""
+class ClusterSpec(Model):
+    """A cluster: nodes shard0, shard1, … are its primaries, shard0-replica0, … their replicas; all slots are covered."""
 
-    nodes: dict[NodeName, NodeSpec] = Field(description="the servers, by name", min_length=1, max_length=64)
+    shards: Annotated[int, Whole(1, 16)] = Field(3, description="primaries; the slots are shared out evenly")
+    replicas: Annotated[int, Whole(0, 3)] = Field(1, description="replicas of each primary")
+    port: Annotated[int, Whole(1, 55_000)] = Field(
+        7000, description="of the first node; the others follow, and each one's bus has a port 10000 above"
+    )
+    config: Annotated[dict[DirectiveName, DirectiveValue], Field(max_length=200)] = Field(
+        default_factory=dict, description="raw server directives of every node, name: value"
+    )
+
+
+class TopologySpec(Model):
+    """Who replicates from whom: nodes one by one, or a cluster."""
+
+    nodes: dict[NodeName, NodeSpec] = Field(
+        default_factory=dict, description="the servers, by name", min_length=1, max_length=64
+    )
+    cluster: ClusterSpec | None = Field(None, description="instead of nodes")
+
+    @model_validator(mode="after")
+    def _nodes_or_cluster(self) -> TopologySpec:
+        if bool(self.nodes) == (self.cluster is not None):
+            raise ValueError("a topology has either nodes or a cluster")
+        return self
 
 
 class Batch(Model):
@@ -146,28 +169,41 @@ class Workload(Model):
     kind: WorkloadKind = Field(
         "list_append",
         description="what is written: list_append is RPUSH to one list, sorted_set ZADD of numbered members, string "
-        "APPEND of lines of ten digits, hash HSET of a field to itself, set SADD, stream XADD of the field n",
+        "APPEND of lines of ten digits, hash HSET of a field to itself, set SADD, stream XADD of the field n; "
+        "sharded_list and sharded_sorted_set deal them to several keys, in blocks",
     )
     key: KeyName = Field(description="the key written to")
+    shards: Annotated[int, Whole(1, 1024)] | None = Field(
+        None,
+        description="sharded kinds: how many keys, default 3; {n} in the key becomes a hash tag, chosen so that every "
+        "shard has some, as in numbers:shard:{n}",
+    )
     db: Database = Field(0, description="database number")
     values: ElementCount = Field(description="how many are written")
     batch: Batch = Field(Batch(), description="how they travel")
     producers: Annotated[int, Whole(1, 64)] = Field(
         1, description="clients that write side by side, each a range of the values, with its own connection and ledger"
     )
-    push: Literal["right", "left"] = Field("right", description="list_append: the end at which elements are added")
+    read_from: Literal["replicas", "primaries"] = Field(
+        "replicas", description="in a cluster, which nodes the keys are read from; a shard without replicas: its primary"
+    )
+    push: Literal["right", "left"] = Field("right", description="lists: the end at which elements are added")
     scores: Literal["ids", "extreme"] = Field(
         "ids",
-        description="sorted_set: each member's score is its number, or one at the edges of what a double holds: 17 "
+        description="sorted sets: each member's score is its number, or one at the edges of what a double holds: 17 "
         "digits, infinities, -0, 1e308, whole numbers past 2^53; compared bit by bit",
     )
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Workload:
-        if self.push != "right" and self.kind != "list_append":
-            raise ValueError(f"push belongs to list_append, and this is {self.kind}")
-        if self.scores != "ids" and self.kind != "sorted_set":
-            raise ValueError(f"scores belong to sorted_set, and this is {self.kind}")
+        if self.push != "right" and KINDS[self.kind] is not LIST:
+            raise ValueError(f"push belongs to lists, and this is {self.kind}")
+        if self.scores != "ids" and KINDS[self.kind] is not SORTED_SET:
+            raise ValueError(f"scores belong to sorted sets, and this is {self.kind}")
+        if self.kind in SHARDED and self.key.count("{n}") != 1:
+            raise ValueError(f"the key of {self.kind} is a pattern with {{n}} in it once, as in numbers:shard:{{n}}")
+        if self.shards is not None and self.kind not in SHARDED:
+            raise ValueError(f"shards belong to sharded kinds, and {self.kind} writes one key")
         if self.kind == "stream" and self.producers > 1:
             raise ValueError("a stream's ids must rise, so that one producer alone can write it")
         if self.batch.shape == "variadic" and self.kind == "stream":

@@ -18,7 +18,7 @@ def plain(scenario: Scenario) -> dict[str, Any]:
     data: dict[str, Any] = _escape(scenario.model_dump(mode="json", exclude_none=True))
     nodes = scenario.topology.nodes
     references = password_references({name: node.password for name, node in nodes.items() if node.password})
-    for name, node in data["topology"]["nodes"].items():
+    for name, node in data["topology"].get("nodes", {}).items():
         node.pop("password", None)
         if name in references:
             node["password"] = references[name]

@@ -9,7 +9,7 @@ from harness.scenario.directives import as_text, directive_problems
 from harness.scenario.messages import nearest
 from harness.scenario.model import NodeSpec, TopologySpec
 from harness.scenario.scalars import Path
-from harness.topology import Node, Topology
+from harness.topology import Node, Topology, cluster_nodes
 
 Problem = tuple[Path, str]
 FIRST_PORT = 6379
@@ -18,6 +18,9 @@ LAST_PORT = 65_535
 
 def resolved_nodes(spec: TopologySpec, passwords: Mapping[str, str]) -> dict[str, Node]:
     """Every node with its port; whether they are a topology is not checked. passwords: by node name."""
+    if spec.cluster is not None:
+        directives = tuple((name, as_text(value)) for name, value in spec.cluster.config.items())
+        return cluster_nodes(spec.cluster.shards, spec.cluster.replicas, spec.cluster.port, directives)
     ports = _ports(spec)
     return {
         name: Node(
@@ -65,7 +68,11 @@ def topology_problems(spec: TopologySpec, nodes: Mapping[str, Node]) -> Iterator
         yield from _profile_problems(name, node)
         yield from _link_problems(name, node, spec)
         yield from directive_problems(name, node)
-    yield from _shape_problems(spec)
+    if spec.cluster is None:
+        yield from _shape_problems(spec)
+    else:
+        for found, sentence in directive_problems("cluster", NodeSpec(config=spec.cluster.config)):
+            yield ("topology", "cluster", *found[3:]), sentence
 
 
 def _role_problems(name: str, node: NodeSpec) -> Iterator[Problem]:

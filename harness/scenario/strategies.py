@@ -15,7 +15,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from harness.kinds import KINDS
 from harness.scenario.model import Batch, Fault, Property, Scenario, Shape, Workload
 from harness.scenario.moment import Moment
-from harness.topology import CLIENT, Link
+from harness.topology import CLIENT, Link, cluster_nodes
 
 SECONDS_A_DRAW = 2.0
 MOST_EXPLICIT_SIZES = 8
@@ -159,9 +159,9 @@ def _mean_size(batch: Batch) -> float:
 
 def _delay_a_trip(scenario: Scenario) -> float:
     """Seconds that latency on the writer's own way adds to a command and its answer, both directions counted."""
-    writers_way = Link(CLIENT, _primary(scenario))
+    writers_ways = {Link(CLIENT, primary) for primary in _primaries(scenario)}
     slow = [fault for fault in scenario.faults if fault.toxic == "latency" and fault.link]
-    faults = [fault for fault in slow if Link.parse(str(fault.link)) == writers_way]
+    faults = [fault for fault in slow if Link.parse(str(fault.link)) in writers_ways]
     return sum(2 * ((fault.latency_ms or 0) + (fault.jitter_ms or 0)) / 1000 for fault in faults)
 
 
@@ -182,5 +182,8 @@ def _bytes_a_value(scenario: Scenario) -> int:
     return _BYTES_A_VALUE + max(len(load.key.encode()) for load in scenario.workloads())
 
 
-def _primary(scenario: Scenario) -> str:
-    return next(name for name, node in scenario.topology.nodes.items() if not node.replica_of)
+def _primaries(scenario: Scenario) -> list[str]:
+    topology = scenario.topology
+    if topology.cluster is not None:
+        return [name for name, node in cluster_nodes(topology.cluster.shards, 0, 1).items() if not node.replica_of]
+    return [name for name, node in topology.nodes.items() if not node.replica_of]

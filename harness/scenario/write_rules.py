@@ -32,8 +32,17 @@ def write_problems(loads: Sequence[Written], topology: TopologySpec | None) -> I
             other = ".".join(map(str, places[place]))
             yield (*path, "key"), f"{load.key!r} in database {load.db} is already written by {other}"
         places.setdefault(place, path)
-        if topology is not None:
+        if topology is not None and topology.cluster is not None:
+            yield from _cluster_problems(path, load)
+        elif topology is not None:
             yield from _database_problems(path, load, topology)
+
+
+def _cluster_problems(path: Path, load: Workload) -> Iterator[Problem]:
+    if load.db:
+        yield (*path, "db"), "a cluster has one database, 0"
+    if path[0] == "preload":
+        yield path, "a cluster's replicas follow from the beginning, so that nothing can be written before they attach"
 
 
 def _database_problems(path: Path, load: Workload, topology: TopologySpec) -> Iterator[Problem]:

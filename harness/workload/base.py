@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,28 +28,28 @@ class NoMarks:
 
 
 class Writer(Protocol):
-    """Writes one stream and keeps its ledger. `run` blocks until every element has an outcome or `stop` was called;
+    """Writes one key or several and keeps their ledgers. `run` blocks until every element has an outcome or `stop` was called;
     it calls `look_on` between sends and while it waits, so that whoever runs it in a thread of its own or not can see
     how far it is, and stop it.
 
-    node: the name of the node that is written to; sent: elements; breaks: connections that broke;
-    last_acknowledged_at: monotonic seconds, 0.0 before the first acknowledgement.
+    ledgers: one a key; sent: elements; acknowledged: elements; last_acknowledged_at: monotonic seconds, 0.0 before the
+    first acknowledgement.
     """
 
     @property
-    def node(self) -> str: ...
-
-    @property
-    def ledger(self) -> Ledger: ...
+    def ledgers(self) -> Sequence[Ledger]: ...
 
     @property
     def sent(self) -> int: ...
 
     @property
-    def bytes_sent(self) -> int: ...
+    def acknowledged(self) -> int: ...
 
-    @property
-    def breaks(self) -> int: ...
+    def bytes_to(self, node: str) -> int:
+        """Bytes sent to this node so far."""
+
+    def breaks_at(self, node: str) -> int:
+        """How many connections to this node broke so far."""
 
     @property
     def last_acknowledged_at(self) -> float: ...
@@ -60,12 +60,17 @@ class Writer(Protocol):
         """Make `run` return soon, from any thread."""
 
 
+def still_there() -> None:
+    """Nobody can tell that the server has ended."""
+
+
 @dataclass(frozen=True)
 class Route:
     """How a writer reaches its node. entry: where it writes, perhaps through a fault proxy; control: directly.
 
     no_fence: why broken connections can't be fenced there, "" where they can. refusals_possible: something in the
-    scenario (maxmemory, ACL, …) can make the server refuse writes.
+    scenario (maxmemory, ACL, …) can make the server refuse writes. gone: how the server's process has ended, None while
+    it runs or where nobody can tell.
     """
 
     node: str
@@ -73,6 +78,7 @@ class Route:
     control: Endpoint
     no_fence: str = ""
     refusals_possible: bool = False
+    gone: Callable[[], str | None] = still_there
 
 
 @dataclass(frozen=True)

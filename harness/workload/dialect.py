@@ -137,4 +137,6 @@ DIALECTS: Mapping[str, Callable[[bytes, Style], Dialect]] = {
     "hash": lambda key, style: Pairs(b"HSET", key),
     "set": lambda key, style: Elements(b"SADD", key),
     "stream": lambda key, style: Entries(key),
+    "sharded_list": _list,
+    "sharded_sorted_set": _sorted_set,
 }

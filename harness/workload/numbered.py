@@ -19,7 +19,7 @@ from harness.workload.answers import answers_of
 from harness.workload.base import Marks, Patience, Route
 from harness.workload.dialect import DIALECTS, USUAL, Style
 from harness.workload.outcomes import Commands, Outcomes
-from harness.workload.stream_writer import Send, StreamWriter
+from harness.workload.stream_writer import StreamWriter
 
 WINDOW = 3  # sends in flight
 MOST_COMMANDS = 20_000  # a send of a pipeline
@@ -97,7 +97,7 @@ class Numbered:
         """The rest of a batch begun on that connection goes on as a batch of its own."""
         self.answers.broke(connection, elements, fenced)
 
-    def next_send(self, connection: int, allowed: int) -> tuple[bytes, Send]:
+    def next_send(self, connection: int, allowed: int) -> tuple[bytes, NumberedSend]:
         if self._plan.shape == "single":
             return self._pipelined(connection, 1)
         if self._plan.shape == "variadic":
@@ -112,30 +112,55 @@ class Numbered:
     def _batch(self) -> int:
         return min(next(self._sizes), self._numbers.count - self._next)
 
-    def _take(self, count: int, size: int | None = None) -> list[Commands]:
+    def batch(self, most: int) -> int:
+        """The size of the next batch, which is taken up with it, or of the rest of one that was begun."""
+        size = min(self._left or self._batch(), most)
+        self._left = 0
+        return size
+
+    @property
+    def shape(self) -> str:
+        return self._plan.shape
+
+    @property
+    def command_size(self) -> int | None:
+        """Elements a command; None where a stretch of a batch is one command."""
+        return None if self._plan.shape == "variadic" else 1
+
+    def take(self, count: int, size: int | None = None) -> list[Commands]:
         """The next numbers, in commands of `size` (None: all of a stretch in one)."""
         runs = list(self._numbers.runs(self._next, count))
         self._next += count
         return [Commands(first, first + length - 1, size or length) for first, length in runs]
 
-    def _pipelined(self, connection: int, count: int) -> tuple[bytes, Send]:
-        parts = self._take(count, 1)
-        return self._singles(parts), NumberedSend(self, connection, parts)
+    def _pipelined(self, connection: int, count: int) -> tuple[bytes, NumberedSend]:
+        parts = self.take(count, 1)
+        return self.payload(parts), NumberedSend(self, connection, parts)
 
-    def _singles(self, parts: Sequence[Commands]) -> bytes:
-        return b"".join([self._dialect.singles(part.first, part.elements) for part in parts])
+    def payload(self, parts: Sequence[Commands]) -> bytes:
+        """The bytes of these commands."""
+        return b"".join([self._part(part) for part in parts])
 
-    def _variadic(self, connection: int, allowed: int) -> tuple[bytes, Send]:
+    def _part(self, part: Commands) -> bytes:
+        if part.size == 1:
+            return self._dialect.singles(part.first, part.elements)
+        ones = (part.one(index) for index in range(part.count))
+        return b"".join([self._dialect.together(one.first, one.elements) for one in ones])
+
+    def in_transaction(self, parts: Sequence[Commands]) -> bytes:
+        return b"".join((_BEGIN, self.payload(parts), _END))
+
+    def _variadic(self, connection: int, allowed: int) -> tuple[bytes, NumberedSend]:
         parts: list[Commands] = []
         start, most = self._next, min(allowed, VARIADIC_ELEMENTS)
         while self._next - start < most and len(parts) < VARIADIC_COMMANDS and not self.finished:
-            parts += self._take(self._batch())
+            parts += self.take(self._batch())
         payload = b"".join([self._dialect.together(part.first, part.elements) for part in parts])
         return payload, NumberedSend(self, connection, _joined(parts))
 
-    def _transaction(self, connection: int, size: int) -> tuple[bytes, Send]:
-        parts = self._take(size, 1)
-        return b"".join((_BEGIN, self._singles(parts), _END)), TransactionSend(self, connection, parts)
+    def _transaction(self, connection: int, size: int) -> tuple[bytes, NumberedSend]:
+        parts = self.take(size, 1)
+        return self.in_transaction(parts), TransactionSend(self, connection, parts)
 
     def succeeded(self, connection: int, part: Commands, size: int) -> None:
         """size: elements a command (0: of several sizes)."""
@@ -166,6 +191,7 @@ class NumberedSend:
     def __init__(self, source: Numbered, connection: int, parts: Sequence[Commands]) -> None:
         self.source, self.outcomes = source, source.outcomes
         self.elements = sum(part.elements for part in parts)
+        self.fresh = self.elements  # those that were never sent before
         self.commands = sum(part.count for part in parts)
         self._connection, self._parts = connection, parts
         self._part = self._index = 0  # the first command that was not answered

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from harness.errors import SetupError
 from harness.history import Broken, Ledger
-from harness.resp.connection import AccessRefused, CannotConnect, Connection, ConnectionLost, Interrupted
-from harness.resp.fence import Fence, Identity, fence, identify
+from harness.resp.connection import Connection, ConnectionLost, Interrupted
+from harness.resp.fence import Identity
 from harness.resp.pipeline import Pending, Pipeline
 from harness.workload.base import Marks, NoMarks, Patience, Route
+from harness.workload.dialer import Dialer
 from harness.workload.outcomes import Commands, Outcomes
 
 _FIRST_ATTEMPT_S = 0.5
@@ -65,9 +65,9 @@ class StreamWriter:
     ) -> None:
         self._source, self._route, self._index = source, route, index
         self._marks = marks or NoMarks()
-        self._patience = patience or Patience()
         self._allowed = 0
         self._stop = threading.Event()
+        self._dialer = Dialer(patience or Patience(), self._stop, self._stopped)
         self._look_on: Callable[[], None] = _not_looking
         self._connection: Connection | None = None  # the last one; its bytes_sent goes on from the one before
         self._acknowledged = 0
@@ -81,6 +81,20 @@ class StreamWriter:
     @property
     def ledger(self) -> Ledger:
         return self._source.outcomes.ledger
+
+    @property
+    def ledgers(self) -> Sequence[Ledger]:
+        return [self.ledger]
+
+    @property
+    def acknowledged(self) -> int:
+        return self.ledger.acknowledged
+
+    def bytes_to(self, node: str) -> int:
+        return self.bytes_sent if node == self.node else 0
+
+    def breaks_at(self, node: str) -> int:
+        return self.breaks if node == self.node else 0
 
     @property
     def bytes_sent(self) -> int:
@@ -107,7 +121,7 @@ class StreamWriter:
         return self._stop.is_set()
 
     def _write_over_one_connection(self) -> None:
-        connection, identity = self._connect()
+        _, connection, identity = self._dialer.connect(lambda: self._route)
         pipeline: Pipeline[Send] = Pipeline(connection, self._source.window)
         with connection:
             connection.bytes_sent += self.bytes_sent
@@ -155,7 +169,7 @@ class StreamWriter:
                 outcomes.undecided(self.connections, commands, None)
                 elements += commands.last - commands.first + 1
         outcomes.flush()
-        ended = self._fence(identity, lost)
+        ended = self._dialer.fence(self._route, identity, lost)
         outcomes.add(
             Broken(
                 connection=self.connections,
@@ -165,37 +179,3 @@ class StreamWriter:
             )
         )
         self._source.broke(self.connections, elements, ended.fenced)
-
-    def _fence(self, identity: Identity, lost: ConnectionLost) -> Fence:
-        if isinstance(lost, Interrupted):
-            return Fence(False, "nothing more is sent")
-        return fence(self._route.control, identity, self._patience.reconnect_s, self._stopped)
-
-    def _connect(self) -> tuple[Connection, Identity]:
-        """Ask again and again, for a little longer each time that no answer comes."""
-        deadline, attempt_s = time.monotonic() + self._patience.reconnect_s, _FIRST_ATTEMPT_S
-        while True:
-            begun = time.monotonic()
-            try:
-                return self._attempt(max(_FIRST_ATTEMPT_S, min(attempt_s, deadline - begun)))
-            except (AccessRefused, Interrupted):
-                raise
-            except (CannotConnect, ConnectionLost) as error:
-                if time.monotonic() >= deadline:
-                    within = f"within {self._patience.reconnect_s:g} s"
-                    raise SetupError(f"the writer found no connection to {self.node} {within}: {error}") from error
-            if time.monotonic() - begun >= attempt_s:
-                attempt_s = min(2 * attempt_s, self._patience.reply_s)
-            if self._stopped() or self._stop.wait(_PAUSE_S):
-                raise Interrupted("the writer was stopped")
-
-    def _attempt(self, timeout_s: float) -> tuple[Connection, Identity]:
-        connection = Connection(self._route.entry, timeout_s=timeout_s, interrupted=self._stopped)
-        try:
-            missing = self._route.no_fence
-            identity = Identity(missing=missing) if missing else identify(connection)
-        except BaseException:
-            connection.close()
-            raise
-        connection.timeout_s = self._patience.reply_s
-        return connection, identity

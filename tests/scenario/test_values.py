@@ -59,7 +59,6 @@ def test_other_ways_to_write_a_number(load_text: Load, written: str, value: int)
             "7:12: workload.kye: unknown key; did you mean 'key'?",
         ]),
         ("  nodes:", "  node:", [
-            "3:1: topology.nodes: this key is missing: the servers, by name",
             "4:3: topology.node: unknown key; did you mean 'nodes'?",
         ]),
         ('"numbers:list"', '"numbers\\0list"', ["7:17: workload.key: a NUL is not allowed here"]),
@@ -83,7 +82,7 @@ def test_other_ways_to_write_a_number(load_text: Load, written: str, value: int)
             "7:53: workload.batch: size and sizes exclude each other: keep one of them",
         ]),
         ("values: 100", "values: 100, kind: sorted", [
-            "7:52: workload.kind: expected one of list_append, sorted_set, string, hash, set, stream, not 'sorted'; "
+            "7:52: workload.kind: expected one of list_append, sorted_set, string, hash, set, stream, sharded_list, sharded_sorted_set, not 'sorted'; "
             "did you mean 'sorted_set'?",
         ]),
     ],

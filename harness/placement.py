@@ -1,0 +1,80 @@
+"""Where each key of a run is: with the one primary of a plain topology, or in the shard of a cluster that owns its slot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.plan import StreamPlan, keys_of
+from harness.runtime.base import Clustered, Deployment, Watched
+from harness.runtime.cluster import Owners
+from harness.slots import slot_of
+from harness.workload.base import Route
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A primary, the nodes from which its keys are read and judged, and these keys (by the names they are read as)."""
+
+    root: str
+    nodes: tuple[str, ...]
+    keys: Mapping[str, StreamPlan]
+
+
+def shards_of(deployment: Deployment, plans: Sequence[StreamPlan], judged: Sequence[str]) -> tuple[Shard, ...]:
+    """Every shard as it is now; keys whose slot nobody owns are in none. judged: the nodes that a scenario wants to see."""
+    topology, keys = deployment.topology, keys_of(plans)
+    if not (topology.is_cluster and isinstance(deployment, Clustered)):
+        return (Shard(topology.primaries[0].name, tuple(judged), keys),)
+    owners = deployment.cluster.owners()
+    roots = {name: owners.of(slot_of(plan.key)) for name, plan in keys.items()}
+    from_primaries = any(plan.read_from == "primaries" for plan in plans)
+    return tuple(
+        Shard(
+            root,
+            _read_from(root, owners, judged, from_primaries),
+            {name: plan for name, plan in keys.items() if roots[name] == root},
+        )
+        for root in dict.fromkeys(owner for _, _, owner, _ in owners.ranges)
+    )
+
+
+def _read_from(root: str, owners: Owners, judged: Sequence[str], from_primaries: bool) -> tuple[str, ...]:
+    replicas = owners.replicas_of(root)
+    wanted = tuple(node for node in replicas if node in judged) if judged else replicas
+    return (root,) if from_primaries or not replicas else wanted
+
+
+@dataclass
+class DeploymentRouter:
+    """workload.cluster_writer.Router over a deployment, for one writer."""
+
+    deployment: Deployment
+    refusals_possible: bool = False
+    db: int = 0
+    _owners: Owners | None = field(default=None, init=False)
+
+    def owner(self, key: bytes) -> str | None:
+        topology = self.deployment.topology
+        if not (topology.is_cluster and isinstance(self.deployment, Clustered)):
+            return topology.primaries[0].name
+        if self._owners is None:
+            self._owners = self.deployment.cluster.owners()
+        return self._owners.of(slot_of(key))
+
+    def refresh(self) -> None:
+        self._owners = None
+
+    def node_at(self, host: str, port: int) -> str | None:
+        return self.deployment.cluster.node_at(host, port) if isinstance(self.deployment, Clustered) else None
+
+    def route(self, node: str) -> Route:
+        deployment = self.deployment
+        return Route(
+            node=node,
+            entry=deployment.entry(node).with_database(self.db),
+            control=deployment.control(node),
+            no_fence=deployment.no_fence(node),
+            refusals_possible=self.refusals_possible,
+            gone=lambda: deployment.death(node) if isinstance(deployment, Watched) else None,
+        )

@@ -1,0 +1,358 @@
+"""Writes keys of a cluster: each over a connection to the node that owns its slot, and follows it when it moves.
+
+A command that was redirected surely did not happen. The writer then takes all replies that are still to come on that
+connection, and only after that sends the redirected commands again, in their order and as new commands, so that nothing
+is reordered or doubled. What got no answer is never sent again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.errors import SetupError
+from harness.history import Broken, Ledger
+from harness.resp import encode
+from harness.resp.connection import Connection, ConnectionLost, Interrupted
+from harness.resp.fence import Identity
+from harness.resp.pipeline import Pipeline
+from harness.resp.replies import OK, Reply
+from harness.workload.base import Marks, NoMarks, Patience, Route
+from harness.workload.dialer import Dialer
+from harness.workload.numbered import MOST_COMMANDS, Numbered, NumberedSend, TransactionSend, WritePlan
+from harness.workload.outcomes import Commands, Outcomes
+
+REFUSED_PAUSE_S = 0.02
+ASKED_COMMANDS = 1000  # a send, while a slot is on its way
+_REDIRECT = re.compile(r"\b(MOVED|ASK) \d+ (\S*):(\d+)")
+_AGAIN = re.compile(r"\b(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN)\b")
+_ASKING = encode.command("ASKING")
+
+
+class Router(Protocol):
+    """Where keys are, and how their nodes are reached."""
+
+    def owner(self, key: bytes) -> str | None:
+        """The node that owns this key's slot, as far as is known; None where nobody does."""
+
+    def refresh(self) -> None:
+        """Ask the cluster anew."""
+
+    def node_at(self, host: str, port: int) -> str | None:
+        """The node under an address that the cluster told."""
+
+    def route(self, node: str) -> Route: ...
+
+
+class ClusterNumbered(Numbered):
+    """The source of one key. node: where it is believed to be; asking: the slot is on its way there.
+
+    turned_away: why its last commands were refused, "" where they were not; refused_since: monotonic seconds.
+    """
+
+    def __init__(self, plan: WritePlan, outcomes: Outcomes) -> None:
+        super().__init__(plan, outcomes)
+        self.node = self.turned_away = ""
+        self.asking = False
+        self.refused_since = 0.0
+        self._again: deque[Commands] = deque()
+
+    @property
+    def finished(self) -> bool:
+        return super().finished and not self._again
+
+    def refused(self, connection: int, commands: Commands, error: str) -> None:
+        super().refused(connection, commands, error)
+        if _AGAIN.search(error):
+            self._again.append(commands)
+            self.turned_away = error
+            self.refused_since = self.refused_since or time.monotonic()
+
+    def succeeded(self, connection: int, part: Commands, size: int) -> None:
+        super().succeeded(connection, part, size)
+        self.refused_since = 0.0
+
+    def next_send(self, connection: int, allowed: int) -> tuple[bytes, NumberedSend]:
+        if self._again:
+            return self._repeat(connection)
+        if self.asking:
+            return self._asked(connection, self.take(self.batch(allowed), self.command_size), fresh=True)
+        return super().next_send(connection, allowed)
+
+    def _repeat(self, connection: int) -> tuple[bytes, NumberedSend]:
+        """The oldest of the refused commands, each as it was."""
+        parts: list[Commands] = []
+        commands, most = 0, ASKED_COMMANDS if self.asking else MOST_COMMANDS
+        while self._again and commands < most:
+            parts.append(self._again.popleft())
+            commands += parts[-1].count
+        if self.asking:
+            return self._asked(connection, parts, fresh=False)
+        if self.shape == "multi":
+            parts = [Commands(part.first, part.last, 1) for part in parts]
+            send: NumberedSend = TransactionSend(self, connection, parts)
+            payload = self.in_transaction(parts)
+        else:
+            send, payload = NumberedSend(self, connection, parts), self.payload(parts)
+        send.fresh = 0
+        return payload, send
+
+    def _asked(self, connection: int, parts: Sequence[Commands], *, fresh: bool) -> tuple[bytes, NumberedSend]:
+        if self.shape == "multi":
+            parts = [Commands(part.first, part.last, 1) for part in parts]
+        ones = [part.one(index) for part in parts for index in range(part.count)]
+        send = AskingSend(self, connection, parts)
+        send.fresh = send.elements if fresh else 0
+        return b"".join([_ASKING + self.payload([one]) for one in ones]), send
+
+
+class AskingSend(NumberedSend):
+    """Commands each of which says first that it asks for a slot that is on its way."""
+
+    @property
+    def replies(self) -> int:
+        return 2 * self.commands
+
+    def expected(self) -> None:
+        """Replies of two commands in turn are read one by one."""
+
+    def answered(self, index: int, reply: Reply) -> None:
+        if index % 2:
+            super().answered(index // 2, reply)
+        elif reply != OK:
+            self.source.answers.undecided(0)  # what the command itself is answered decides
+
+
+@dataclass
+class _Channel:
+    """A connection to one node. number: which of the writer's connections it is."""
+
+    number: int
+    route: Route
+    connection: Connection
+    identity: Identity
+    pipeline: Pipeline[NumberedSend]
+
+
+class ClusterWriter:
+    """workload.base.Writer of several keys, each with a ledger of its own."""
+
+    def __init__(
+        self,
+        plans: Sequence[tuple[WritePlan, Ledger]],
+        router: Router,
+        marks: Marks | None = None,
+        *,
+        index: int = 0,
+        patience: Patience | None = None,
+    ) -> None:
+        self._sources = [ClusterNumbered(plan, Outcomes(ledger)) for plan, ledger in plans]
+        self._router, self._marks, self._index = router, marks or NoMarks(), index
+        self._patience = patience or Patience()
+        self._stop = threading.Event()
+        self._look_on: Callable[[], None] = lambda: None
+        self._dialer = Dialer(self._patience, self._stop, self._stopped)
+        self._channels: dict[str, _Channel] = {}
+        self._bytes: dict[str, int] = {}  # of connections that are closed, by node
+        self._breaks: dict[str, int] = {}
+        self._allowed = self._acknowledged = 0
+        self._turn = 0
+        self.sent = self.connections = 0
+        self.first_sent_at = self.last_acknowledged_at = 0.0
+
+    @property
+    def ledgers(self) -> Sequence[Ledger]:
+        return [source.outcomes.ledger for source in self._sources]
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(ledger.acknowledged for ledger in self.ledgers)
+
+    def bytes_to(self, node: str) -> int:
+        channel = self._channels.get(node)
+        return self._bytes.get(node, 0) + (channel.connection.bytes_sent if channel else 0)
+
+    def breaks_at(self, node: str) -> int:
+        return self._breaks.get(node, 0)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self, look_on: Callable[[], None] = lambda: None) -> None:
+        """SetupError where a key's node can't be reached, or refuses it, for too long."""
+        self._look_on = look_on
+        try:
+            while not self._finished():
+                if self._stopped():
+                    raise Interrupted("the writer was stopped")
+                self._step()
+        except Interrupted as interrupted:
+            for channel in list(self._channels.values()):
+                self._broke(channel, interrupted)
+        finally:
+            for source in self._sources:
+                source.outcomes.flush()
+            for channel in list(self._channels.values()):
+                self._forget(channel)
+
+    def _stopped(self) -> bool:
+        self._look_on()
+        return self._stop.is_set()
+
+    def _finished(self) -> bool:
+        """Whether all is written and answered; what is refused at the very end is to be sent again."""
+        if any(not source.finished for source in self._sources):
+            return False
+        for channel in list(self._channels.values()):
+            self._guarded(channel, channel.pipeline.drain)
+        return all(source.finished for source in self._sources)
+
+    def _step(self) -> None:
+        """One send of the next key that has something to send."""
+        source = self._next_source()
+        if self._allowed <= 0 and all(each.at_boundary for each in self._sources):
+            self._allowed = max(1, self._marks.wait_at(self._index, self.sent))
+        if source.turned_away:
+            self._redirect(source)
+            return
+        channel = self._channel(source)
+        if not self._guarded(channel, channel.pipeline.make_room) or source.turned_away or source.finished:
+            return
+        payload, send = source.next_send(channel.number, max(1, self._allowed))
+        self._allowed -= send.fresh
+        self.sent += send.fresh
+        self.first_sent_at = self.first_sent_at or time.monotonic()
+        self._guarded(channel, lambda: channel.pipeline.submit(payload, send))
+
+    def _next_source(self) -> ClusterNumbered:
+        """Keys take turns; a batch that was begun goes on first."""
+        begun = next((source for source in self._sources if not source.at_boundary and not source.finished), None)
+        if begun is not None:
+            return begun
+        while True:
+            self._turn = (self._turn + 1) % len(self._sources)
+            if not self._sources[self._turn].finished:
+                return self._sources[self._turn]
+
+    def _guarded(self, channel: _Channel, action: Callable[[], None]) -> bool:
+        """Whether the connection is still there after this."""
+        try:
+            action()
+        except Interrupted:
+            raise
+        except ConnectionLost as lost:
+            self._broke(channel, lost)
+            return False
+        finally:
+            self._note_acknowledgements()
+        return True
+
+    def _note_acknowledgements(self) -> None:
+        if (acknowledged := self.acknowledged) != self._acknowledged:
+            self._acknowledged = acknowledged
+            self.last_acknowledged_at = time.monotonic()
+
+    # where a key is
+
+    def _redirect(self, source: ClusterNumbered) -> None:
+        """Take all replies of the connection on which the key was refused, and find out where it is now."""
+        channel = self._channels.get(source.node)
+        if channel is not None and not self._guarded(channel, channel.pipeline.drain):
+            return
+        error, source.turned_away = source.turned_away, ""
+        if found := _REDIRECT.search(error):
+            node = self._router.node_at(found[2], int(found[3]))
+            if node is not None:
+                source.node, source.asking = node, found[1] == "ASK"
+                return
+        if time.monotonic() - source.refused_since > self._patience.reconnect_s:
+            raise SetupError(f"{source.node} has refused {source.key!r} for {self._patience.reconnect_s:g} s: {error}")
+        if self._stop.wait(REFUSED_PAUSE_S):
+            raise Interrupted("the writer was stopped")
+        self._find(source)
+
+    def _find(self, source: ClusterNumbered) -> None:
+        self._router.refresh()
+        source.node, source.asking = self._router.owner(source.key) or source.node, False
+
+    def _channel(self, source: ClusterNumbered) -> _Channel:
+        if not source.node:
+            self._find(source)
+        if source.node not in self._channels:
+            self._connect(source)
+        return self._channels[source.node]
+
+    def _connect(self, source: ClusterNumbered) -> None:
+        attempts = 0
+
+        def find() -> Route:
+            nonlocal attempts
+            attempts += 1
+            if attempts > 1:
+                self._find(source)
+            return self._router.route(source.node)
+
+        route, connection, identity = self._dialer.connect(find)
+        if route.node in self._channels:  # the key has moved to a node that we are connected to
+            connection.close()
+            return
+        self.connections += 1
+        pipeline: Pipeline[NumberedSend] = Pipeline(connection, source.window)
+        self._channels[route.node] = _Channel(self.connections, route, connection, identity, pipeline)
+
+    # connections that break
+
+    def _broke(self, channel: _Channel, lost: ConnectionLost) -> None:
+        """First what is open, key by key, then the fence, then how it ended; only then may anything newer be sent."""
+        node = channel.route.node
+        still_open = channel.pipeline.salvage()
+        self._note_acknowledgements()
+        self._forget(channel)
+        self._breaks[node] = self._breaks.get(node, 0) + (not isinstance(lost, Interrupted))
+        opened = {source: self._note_open(channel, sends) for source, sends in _by_source(still_open)}
+        if opened:
+            self._end(channel, lost, opened)
+        for source in self._sources:
+            if source.node == node:
+                source.node = ""
+
+    def _note_open(self, channel: _Channel, sends: Sequence[NumberedSend]) -> int:
+        elements = 0
+        for send in sends:
+            for commands in send.unanswered():
+                send.outcomes.undecided(channel.number, commands, None)
+                elements += commands.elements
+        sends[0].outcomes.flush()
+        return elements
+
+    def _end(self, channel: _Channel, lost: ConnectionLost, opened: dict[Numbered, int]) -> None:
+        ended = self._dialer.fence(channel.route, channel.identity, lost)
+        for source, elements in opened.items():
+            refusing = channel.number in source.outcomes.refusing
+            source.outcomes.add(
+                Broken(
+                    connection=channel.number,
+                    fenced=ended.fenced,
+                    reason=str(lost) if ended.fenced else f"{lost}; not fenced: {ended.reason}",
+                    refusals_possible=channel.route.refusals_possible or refusing,
+                )
+            )
+            source.broke(channel.number, elements, ended.fenced)
+
+    def _forget(self, channel: _Channel) -> None:
+        node = channel.route.node
+        self._bytes[node] = self.bytes_to(node)
+        del self._channels[node]
+        channel.connection.close()
+
+
+def _by_source(sends: Sequence[NumberedSend]) -> Iterator[tuple[Numbered, list[NumberedSend]]]:
+    found: dict[Numbered, list[NumberedSend]] = {}
+    for send in sends:
+        found.setdefault(send.source, []).append(send)
+    yield from found.items()
