@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.history import Entry
-from harness.kinds import KINDS, DataType
+from harness.kinds import KINDS, SHARDED, DataType
 from harness.values import Values
 
 
@@ -92,6 +92,11 @@ class Stream:
     def reading(self) -> str:
         """The name under which its key was read."""
         return self.read_as or self.name
+
+    @property
+    def workload(self) -> str:
+        """The name of the workload or preload that it is a part of."""
+        return self.name.rpartition(".")[0] if self.kind in SHARDED or self.read_as else self.name
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.checker.evidence import Convergence, Evidence, KeyState, Reading
-from harness.checker.newest import newest_first
+from harness.checker.evidence import Convergence, Evidence, KeyState
+from harness.checker.newest import merged_newest, newest_first, whole
 from harness.checker.show import shown
 from harness.checker.verdict import Anomaly
+from harness.kinds import SHARDED
 from harness.scenario.model import Count, Expect, Range
 
 
@@ -61,7 +62,10 @@ class _Comparison:
 
     def lists(self, expect: Expect) -> None:
         """Expectations of a list speak of the workloads: preloads are judged, but not meant."""
-        keys = {each.reading: each.key for each in self.evidence.streams if not each.name.startswith("preload")}
+        written = [each for each in self.evidence.streams if not each.name.startswith("preload")]
+        keys = {each.reading: each.key for each in written if each.kind not in SHARDED}
+        for name in dict.fromkeys(each.workload for each in written if each.kind in SHARDED):
+            self._sharded(name, expect)
         for reading in self.evidence.readings:
             if reading.node not in self.nodes or reading.stream not in keys:
                 continue
@@ -71,7 +75,20 @@ class _Comparison:
             if expect.length is not None and reading.length != expect.length:
                 self.docket.unmet.append(f"length: {name} has {reading.length} elements, not {expect.length}")
             if isinstance(expect.newest_first, tuple):
-                self.docket.unmet += _newest_unmet(name, expect.newest_first, reading)
+                found = newest_first(reading, len(expect.newest_first)) if reading.state is KeyState.LIST else ()
+                self.docket.unmet += _newest_unmet(name, expect.newest_first, found)
+
+    def _sharded(self, workload: str, expect: Expect) -> None:
+        """A workload of several keys is expected as a whole."""
+        for nodes, readings in whole(self.evidence, workload):
+            if not all(each.state in (KeyState.LIST, KeyState.ABSENT) for each in readings):
+                continue
+            length = sum(each.length for each in readings)
+            if expect.length is not None and length != expect.length:
+                self.docket.unmet.append(f"length: {workload} on {nodes} has {length} elements, not {expect.length}")
+            if isinstance(expect.newest_first, tuple):
+                found = merged_newest(readings, len(expect.newest_first))
+                self.docket.unmet += _newest_unmet(f"{workload} on {nodes}", expect.newest_first, found)
 
     def convergence(self, limit_s: float) -> None:
         by_node = {convergence.node: convergence for convergence in self.evidence.convergences}
@@ -131,8 +148,7 @@ class _Comparison:
             self.docket.not_checked.append(f"{name}: {why}")
 
 
-def _newest_unmet(name: str, expected: tuple[int | str, ...], reading: Reading) -> Iterator[str]:
-    found = newest_first(reading, len(expected)) if reading.state is KeyState.LIST else ()
+def _newest_unmet(name: str, expected: tuple[int | str, ...], found: tuple[bytes, ...]) -> Iterator[str]:
     if [str(element).encode() for element in expected] != list(found):
         there = " ".join(shown(value) for value in found) or "nothing"
         yield f"newest_first: the newest of {name} are {there}, not {' '.join(map(str, expected))}"

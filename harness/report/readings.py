@@ -7,10 +7,12 @@ UTF-8 with Python's surrogate escapes, which JSON carries and which give back th
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -95,23 +97,16 @@ def read_runs(path: Path) -> Iterator[Run]:
     raise ValueError(f"{path}: the file ends before its last line: it was cut short")
 
 
-def newest_first(path: Path) -> Iterator[bytes]:
-    """The values one a line, the last of the list first, as blocks of whole lines; memory stays bounded.
+def newest_first(*paths: Path) -> Iterator[bytes]:
+    """The values one a line, the last of the list first, as blocks of whole lines; memory stays bounded. Several files
+    are merged, the largest numbers first.
 
     Line breaks and control characters inside a value are escaped (``\\n``, ``\\x1b``), so that a line is a value.
     """
-    lines = _lines_from_the_end(path)
-    end = next(lines, b"")
-    if not end.startswith(_END):
-        raise ValueError(f"{path}: the file ends before its last line: it was cut short")
-    found = size = 0
+    size = 0
     block: list[bytes] = []
-    for line in lines:
-        if line.startswith(b'{"version"'):
-            _check_header(path, line)
-            break
-        run = _run_of(path, line)
-        found += run.count
+    runs = _runs_from_the_end(paths[0]) if len(paths) == 1 else merged([_runs_from_the_end(path) for path in paths])
+    for run in runs:
         for part in _printed(run):
             block.append(part)
             size += len(part)
@@ -120,6 +115,46 @@ def newest_first(path: Path) -> Iterator[bytes]:
                 block, size = [], 0
     if block:
         yield b"".join(block)
+
+
+def merged(files: Sequence[Iterator[Run]]) -> Iterator[Run]:
+    """Runs of several keys, each newest first, as one sequence of descending numbers; one run a key is in memory.
+
+    What is no number comes right after what is newer in its own key.
+    """
+    heap: list[tuple[int, int, Run]] = []
+    for index, runs in enumerate(files):
+        _push(heap, index, next(runs, None), -sys.maxsize)
+    while heap:
+        rank, index, run = heapq.heappop(heap)
+        rest: Run | None = None
+        if run.raw is None and heap and heap[0][0] > rank:
+            low = max(run.first, 1 - heap[0][0])  # down to what is next in another key
+            run, rest = Run(low, run.first + run.count - low), Run(run.first, low - run.first)
+        yield run
+        _push(heap, index, rest if rest is not None and rest.count else next(files[index], None), rank)
+
+
+def _push(heap: list[tuple[int, int, Run]], index: int, run: Run | None, before: int) -> None:
+    """before: the rank of what came before it, than which nothing in its own key is newer."""
+    if run is not None:
+        rank = before if run.raw is not None else max(before, 1 - run.first - run.count)
+        heapq.heappush(heap, (rank, index, run))
+
+
+def _runs_from_the_end(path: Path) -> Iterator[Run]:
+    lines = _lines_from_the_end(path)
+    end = next(lines, b"")
+    if not end.startswith(_END):
+        raise ValueError(f"{path}: the file ends before its last line: it was cut short")
+    found = 0
+    for line in lines:
+        if line.startswith(b'{"version"'):
+            _check_header(path, line)
+            break
+        run = _run_of(path, line)
+        found += run.count
+        yield run
     _check_end(path, end, found)
 
 

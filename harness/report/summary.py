@@ -6,14 +6,17 @@ It has the same keys for every run; what a run could not measure is null or miss
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.checker.evidence import Evidence, FaultRecord, KeyState, Reading, Run, Stream
+from harness.checker.newest import merged_newest, whole
 from harness.checker.verdict import Anomaly, Verdict
 from harness.errors import ExitCode
 from harness.history import Acknowledged, Refused, Unanswered
+from harness.kinds import SHARDED
 from harness.report.facts import Counts, RunFacts
 from harness.scenario.model import Batch, Scenario, Workload
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 NEWEST_SHOWN = 5
+REDIRECTION = re.compile(r"\b(MOVED|ASK)\b")
 
 Report = dict[str, Any]
 
@@ -45,6 +49,8 @@ def summarize(loaded: LoadedScenario, evidence: Evidence, verdict: Verdict, fact
         "unknown": counts.unknown,
         "read": _read(evidence),
         "newest_first": _newest_of_each_node(loaded.scenario, evidence),
+        "redirected": count_redirected(evidence.streams),
+        "shards": _shards(evidence, verdict),
         "converged": {
             convergence.node: {
                 "reached": convergence.reached,
@@ -75,13 +81,23 @@ def summarize_failure(loaded: LoadedScenario, message: str, exit_code: ExitCode,
 
 
 def count_elements(streams: Iterable[Stream]) -> Counts:
-    """Elements by their commands' outcomes, summed over the ledgers."""
-    totals = {Acknowledged: 0, Refused: 0, Unanswered: 0}
+    """Elements by how they ended, summed over the ledgers. What was refused and then sent again did not fail."""
+    acknowledged = failed = unknown = 0
     for stream in streams:
+        totals = {Acknowledged: 0, Refused: 0, Unanswered: 0}
         for entry in stream.entries():
             if isinstance(entry, (Acknowledged, Refused, Unanswered)):
                 totals[type(entry)] += entry.last - entry.first + 1
-    return Counts(totals[Acknowledged], totals[Refused], totals[Unanswered])
+        acknowledged, unknown = acknowledged + totals[Acknowledged], unknown + totals[Unanswered]
+        never_sent_again = stream.values - totals[Acknowledged] - totals[Unanswered]
+        failed += min(totals[Refused], max(0, never_sent_again))
+    return Counts(acknowledged, failed, unknown)
+
+
+def count_redirected(streams: Iterable[Stream]) -> int:
+    """Elements of commands that were answered with MOVED or ASK, each time that they were."""
+    entries = (entry for stream in streams for entry in stream.entries() if isinstance(entry, Refused))
+    return sum(entry.last - entry.first + 1 for entry in entries if REDIRECTION.search(entry.error))
 
 
 def newest(runs: Iterable[Run], count: int) -> list[str]:
@@ -129,6 +145,8 @@ def _frame(loaded: LoadedScenario, facts: RunFacts) -> Report:
         "unknown": 0,
         "read": {},
         "newest_first": {},
+        "redirected": 0,
+        "shards": {},
         "converged": {},
         "engines": dict(facts.engines),
         "origins": dict(facts.origins),
@@ -196,10 +214,12 @@ def _read(evidence: Evidence) -> dict[str, int]:
 
 
 def _newest_of_each_node(scenario: Scenario, evidence: Evidence) -> Mapping[str, list[str]]:
-    """The newest elements of each judged node's first workload, as it sent them."""
+    """The newest elements of each judged node's first workload, as it sent them; merged where it has several keys."""
     wanted = scenario.expect.newest_first
     count = wanted if isinstance(wanted, int) else len(wanted or ()) or NEWEST_SHOWN
     stream = first_workload(evidence.streams)
+    if stream is not None and stream.kind in SHARDED:
+        return {nodes: _merged(readings, count) for nodes, readings in whole(evidence, stream.workload)}
     shown = (reading for reading in evidence.readings if stream is not None and reading.stream == stream.reading)
     return {reading.node: _newest_of(reading, count) for reading in shown}
 
@@ -213,6 +233,26 @@ def first_workload(streams: Iterable[Stream]) -> Stream | None:
 
 def _newest_of(reading: Reading, count: int) -> list[str]:
     return newest(reading.runs(), count) if reading.state is KeyState.LIST else []
+
+
+def _merged(readings: Sequence[Reading], count: int) -> list[str]:
+    return [_text(value) for value in merged_newest(readings, count)]
+
+
+def _shards(evidence: Evidence, verdict: Verdict) -> dict[str, Report]:
+    """What each shard of a cluster held, by its primary at the end."""
+    if len(evidence.targets) < 2:
+        return {}
+    keys = {stream.reading: stream for stream in evidence.streams}
+    return {
+        root: {
+            "keys": len(target.lengths),
+            "elements": sum(target.lengths.values()),
+            "nodes": list(dict.fromkeys(node for key in target.lengths for node in keys[key].nodes or ())),
+            "anomalies": sum(anomaly.key in {keys[key].key for key in target.lengths} for anomaly in verdict.anomalies),
+        }
+        for root, target in evidence.targets.items()
+    }
 
 
 def _text(raw: bytes) -> str:

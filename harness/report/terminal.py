@@ -210,6 +210,8 @@ def _details(report: Report) -> list[str]:
     rows = [
         *(("workload", _workload(workload)) for workload in _listed(report["workload"])),
         ("commands", _outcomes(report)),
+        *(("newest first", _merged(nodes, values)) for nodes, values in report["newest_first"].items() if "," in nodes),
+        ("shards", _shards(report["shards"])),
         ("draws", _draws(report["draws"])),
         ("seconds", _durations(report["seconds"])),
     ]
@@ -236,7 +238,20 @@ def _workload(workload: Mapping[str, Any]) -> str:
 def _outcomes(report: Report) -> str:
     if report["verdict"] is None:
         return ""
-    return ", ".join(f"{_figure(report[outcome])} {outcome}" for outcome in ("acknowledged", "failed", "unknown"))
+    counted = ["acknowledged", "failed", "unknown", *(["redirected"] if report.get("redirected") else [])]
+    return ", ".join(f"{_figure(report[outcome])} {outcome}" for outcome in counted)
+
+
+def _merged(nodes: str, values: Sequence[str]) -> str:
+    """The newest elements of keys that were read from several nodes."""
+    return f"{' '.join(_shorten(value, 40) for value in values)} (merged from {nodes})"
+
+
+def _shards(shards: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{name}: {_figure(shard['elements'])} in {_figure(shard['keys'])} {'key' if shard['keys'] == 1 else 'keys'}"
+        for name, shard in shards.items()
+    )
 
 
 def _draws(draws: Mapping[str, Any] | None) -> str:
