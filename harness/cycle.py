@@ -364,7 +364,9 @@ def read(
             if deployment.topology.is_cluster:
                 connection.command("READONLY")  # an owner of the slot answers all the same
             ready(connection, node, plan)
-            found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores)
+            found = read_any(
+                connection, plan.ref, sink.add, push=plan.push, scores=plan.scores, numbers=plan.numbers
+            )
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
     except Failure as failure:
         error = str(failure)

@@ -17,7 +17,7 @@ from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_
 from harness.endpoint.view import NodeView, NodeViews
 from harness.lag import LagSampler
 from harness.place import DirectoryPlace
-from harness.placement import shards_of
+from harness.placement import shards_of, spread
 from harness.plan import StreamPlan, keys_of
 from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
@@ -44,6 +44,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
     with NodeViews(deployment.control) as views:
         save_info(deployment, views, directory, "before")
         at_readiness = _syncs(deployment)
+        uneven = spread(deployment, stage.workload)
         laps.end("start")
 
         with Sampling(stage, directory) as sampling:
@@ -68,7 +69,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         misplaced=misplaced,
         doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked),
         not_applied=stage.not_applied,
-        notes=notes_on(stage),
+        notes=(*notes_on(stage), *([uneven] if uneven else [])),
     )
 
 

@@ -45,6 +45,21 @@ def _read_from(root: str, owners: Owners, judged: Sequence[str], from_primaries:
     return (root,) if from_primaries or not replicas else wanted
 
 
+def spread(deployment: Deployment, plans: Sequence[StreamPlan]) -> str:
+    """How unevenly a cluster's shards hold the keys of a run with several; "" where they are even or there is one."""
+    keys, topology = keys_of(plans), deployment.topology
+    if not (topology.is_cluster and isinstance(deployment, Clustered)) or len(keys) < 2:
+        return ""
+    owners = deployment.cluster.owners()
+    counted = dict.fromkeys((node.name for node in topology.primaries), 0)
+    for plan in keys.values():
+        owner = owners.of(slot_of(plan.key)) or "nobody"
+        counted[owner] = counted.get(owner, 0) + 1
+    if len(set(counted.values())) == 1:
+        return ""
+    return "the keys are spread unevenly: " + ", ".join(f"{count} in {name}" for name, count in counted.items())
+
+
 @dataclass
 class DeploymentRouter:
     """workload.cluster_writer.Router over a deployment, for one writer."""

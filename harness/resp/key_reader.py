@@ -18,6 +18,7 @@ from harness.resp.connection import Connection
 from harness.resp.layouts import LONGEST_NUMBER, Element, Layout, ListLayout, UnexpectedReply, shown_reply
 from harness.resp.replies import ErrorReply, Reply, Status, Token
 from harness.resp.transport import ConnectionLost
+from harness.values import Values
 
 CHUNK = 50_000  # elements a page
 PIECE = 5_000  # elements that are compared at once: the client's memory, whatever the chunk
@@ -56,22 +57,30 @@ def read_key(
     *,
     wait_s: float = 30.0,
     chunk: int = CHUNK,
+    numbers: Values | None = None,
 ) -> KeyRead:
-    """Read the whole key once; each maximal run goes to `sink`, in order, as soon as it has ended. layout: a list's.
+    """Read the whole key once; each maximal run goes to `sink`, in order, as soon as it has ended. layout: a list's;
+    numbers: what it is likely to hold.
 
     wait_s: how long LOADING and the like are waited for. Errors of the node and of the connection come back as
     UNREADABLE; a read that ended early has given the runs that came before.
     """
     name = key.encode() if isinstance(key, str) else key
-    return PageReader(connection, sink, layout or ListLayout(), chunk=chunk).read(name, wait_s)
+    return PageReader(connection, sink, layout or ListLayout(), chunk=chunk, numbers=numbers).read(name, wait_s)
 
 
 class Reader:
     """What every read of a key shares: how it begins and how it ends. told: elements that the node says it has."""
 
-    def __init__(self, connection: Connection, sink: Callable[[Run], None], data_type: DataType) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        sink: Callable[[Run], None],
+        data_type: DataType,
+        numbers: Values | None = None,
+    ) -> None:
         self.connection, self.data_type = connection, data_type
-        self.runs = RunJoiner(sink)
+        self.runs = RunJoiner(sink, numbers)
 
     def read(self, key: bytes, wait_s: float) -> KeyRead:
         """See `read_key`."""
@@ -128,8 +137,9 @@ class PageReader(Reader):
         *,
         chunk: int = CHUNK,
         piece: int = PIECE,
+        numbers: Values | None = None,
     ) -> None:
-        super().__init__(connection, sink, layout.data_type)
+        super().__init__(connection, sink, layout.data_type, numbers)
         self._layout, self._chunk, self._piece = layout, chunk, piece
         self._waiting: deque[int] = deque()  # for each page asked for: the elements that it should give
 
@@ -201,15 +211,22 @@ class PageReader(Reader):
 
 
 class RunJoiner:
-    """Joins elements into maximal runs. next: the number that would continue them; length: elements so far."""
+    """Joins elements into maximal runs. next: the number that would continue them; length: elements so far; numbers:
+    those that are likely to come, in this order.
+    """
 
-    def __init__(self, sink: Callable[[Run], None]) -> None:
-        self.next, self.length = 1, 0
-        self._sink = sink
+    def __init__(self, sink: Callable[[Run], None], numbers: Values | None = None) -> None:
+        self.next, self.length = numbers.first if numbers else 1, 0
+        self._sink, self._numbers = sink, numbers
         self._count = 0  # elements of the run that has not ended yet; it ends before `next`
 
     def following(self, count: int) -> Sequence[tuple[int, int]]:
         """The stretches of consecutive numbers that are likely to come next, `count` in all."""
+        numbers = self._numbers
+        if numbers is not None and numbers.block and (not self.length or self.next - 1 in numbers):
+            index = numbers.index(self.next - 1) + 1 if self.length else 0
+            if index + count <= numbers.count:
+                return list(numbers.runs(index, count))
         return [(self.next, count)] if count else []
 
     def consecutive(self, first: int, count: int) -> None:
