@@ -38,13 +38,20 @@ class FakeWriter:
         self._ends, self._waits = ends, waits
         self._stopped = threading.Event()
         self.ledger = ledger or Ledger(None)
-        self.node, self.sent, self.bytes_sent, self.breaks, self.last_acknowledged_at = "a", 0, 0, 0, 0.0
+        self.ledgers = [self.ledger]
+        self.sent, self.acknowledged, self.last_acknowledged_at = 0, 0, 0.0
 
     def run(self, look_on: Callable[[], None] = lambda: None) -> None:
         while self._waits and not self._stopped.wait(0.01):
             look_on()
         if self._ends is not None:
             raise self._ends
+
+    def bytes_to(self, node: str) -> int:
+        return 0
+
+    def breaks_at(self, node: str) -> int:
+        return 0
 
     def stop(self) -> None:
         self._stopped.set()

@@ -11,7 +11,7 @@ from harness.errors import HarnessError
 from harness.fault.link import FaultLink
 from harness.runtime.base import Capability, LinkOpener
 from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
-from harness.runtime.loopback import free_ports, own_address
+from harness.runtime.loopback import free_cluster_ports, free_ports, own_address
 from harness.runtime.owner import Owner
 from harness.runtime.server import ProcessServer
 from harness.runtime.server_config import ServerPlan
@@ -45,7 +45,8 @@ class LocalRuntime:
         engines = {node.name: self._engines(node) for node in topology.nodes.values()}
         written = [node.port for node in topology.nodes.values()]
         host = own_address(written if self._ports == "written" else ())
-        ports = written if self._ports == "written" else free_ports(host, len(written))
+        free = free_cluster_ports if topology.is_cluster else free_ports
+        ports = written if self._ports == "written" else free(host, len(written))
         deployment = LocalDeployment(topology, self._owner)
         try:
             deployment.start(host, dict(zip(topology.nodes, ports, strict=True)), engines)

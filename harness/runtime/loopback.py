@@ -48,6 +48,19 @@ def free_ports(host: str, count: int) -> list[int]:
             one.close()
 
 
+def free_cluster_ports(host: str, count: int) -> list[int]:
+    """The same for nodes of a cluster, each of which needs a second port for its bus, 10000 above."""
+    found: list[int] = []
+    candidates = iter(random.sample(range(20_000, 55_000), 1000))
+    while len(found) < count:
+        port = next(candidates, None)
+        if port is None:
+            raise SetupError(f"{host} has no {count} free ports that are free 10000 above as well")
+        if all(_obstacle(host, each) is None for each in (port, port + 10_000)):
+            found.append(port)
+    return found
+
+
 def holder_of(host: str, port: int) -> str | None:
     """The program that listens there, or on that port everywhere: "redis-server (process 123)"; None where that can't
     be seen.

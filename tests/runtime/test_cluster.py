@@ -1,0 +1,76 @@
+"""Clusters on local processes: how they form, what they announce, and what of them is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.engine.binaries import choose
+from harness.errors import SetupError
+from harness.fault.toxiproxy import open_fault_proxy
+from harness.resp.connection import Connection
+from harness.runtime.local import LocalDeployment, LocalRuntime
+from harness.runtime.owner import Owner
+from harness.slots import slot_of
+from harness.topology import Link, Topology, cluster_nodes
+from tests.support.pairs import ENGINES
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def cluster(request: pytest.FixtureRequest) -> Iterator[LocalDeployment]:
+    engine = "valkey" if "valkey" in request.param else "redis"
+    link = Link("shard0", "shard0-replica0")
+    with Owner() as owner, open_fault_proxy("embedded", owner=owner.register) as proxy:
+        runtime = LocalRuntime(lambda node: choose(engine, {}), "any", owner)
+        with runtime.deploy(Topology(cluster_nodes(3, 1, 7000)), [link], proxy) as deployment:
+            deployment.attach()
+            yield deployment
+
+
+def ask(deployment: LocalDeployment, node: str, *words: str) -> object:
+    with Connection(deployment.control(node)) as connection:
+        return connection.command(*words)
+
+
+def test_all_slots_are_owned_and_every_primary_has_its_replica(cluster: LocalDeployment) -> None:
+    owners = cluster.cluster.owners()
+    assert [(first, last, owner, replicas) for first, last, owner, replicas in owners.ranges] == [
+        (0, 5460, "shard0", ("shard0-replica0",)),
+        (5461, 10921, "shard1", ("shard1-replica0",)),
+        (10922, 16383, "shard2", ("shard2-replica0",)),
+    ]
+    assert owners.of(slot_of(b"foo")) == "shard2"
+    assert owners.replicas_of("shard1") == ("shard1-replica0",)
+    assert owners.replicas_of("nobody") == ()
+
+
+def test_readiness_leaves_no_key(cluster: LocalDeployment) -> None:
+    assert [ask(cluster, node, "DBSIZE") for node in cluster.topology.nodes] == [0] * 6
+
+
+def test_a_disturbed_link_leads_through_its_proxy_and_clients_past_it(cluster: LocalDeployment) -> None:
+    proxy = cluster.proxied[Link("shard0", "shard0-replica0")]
+    info = ask(cluster, "shard0-replica0", "INFO", "replication")
+    assert isinstance(info, bytes)
+    assert b"_port:%d\r\n" % proxy.listen[1] in info
+    moved = str(ask(cluster, "shard1", "SET", "b", "1"))  # slot 3300, shard0
+    assert moved.startswith("MOVED 3300 ")
+    host, _, port = moved.split()[-1].rpartition(":")
+    assert (host, int(port)) == proxy.listen
+    assert cluster.cluster.node_at(host, int(port)) == "shard0"
+    assert cluster.entry("shard0").address != f"{host}:{port}"
+
+
+def test_an_unknown_address_is_nobodys(cluster: LocalDeployment) -> None:
+    assert cluster.cluster.node_at("127.0.0.1", 1) is None
+
+
+def test_nobody_to_ask() -> None:
+    with Owner() as owner:
+        runtime = LocalRuntime(lambda node: choose("redis", {}), "any", owner)
+        with runtime.deploy(Topology(cluster_nodes(1, 0, 7000))) as deployment:
+            deployment.attach()
+            deployment.kill("shard0")
+            with pytest.raises(SetupError, match="nobody tells who owns which slot"):
+                deployment.cluster.owners()
