@@ -105,6 +105,8 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
 
         def look_on() -> str | None:
             laps.advance(watch.sent(), sum(plan.values for plan in cycle.plans))
+            if any(fault.how == "kill" for fault in cycle.faults):
+                return None
             return next(filter(None, (_death(cycle.deployment, root) for root in cycle.roots)), None)
 
         laps.begin("write")
@@ -231,7 +233,8 @@ def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, index:
     ledgers = [cycle.place.ledger(plan.name) for plan in plans]
     if not cycle.deployment.topology.is_cluster and len(plans) == 1:
         return NumberedWriter(write_plan(plans[0]), _route(cycle, plans[0]), ledgers[0], marks, index=index)
-    router = DeploymentRouter(cycle.deployment, cycle.refusals_possible, plans[0].db)
+    refusing = cycle.refusals_possible or any(fault.reshapes for fault in cycle.faults)
+    router = DeploymentRouter(cycle.deployment, refusing, plans[0].db)
     written = list(zip(map(write_plan, plans), ledgers, strict=True))
     return ClusterWriter(written, router, marks, index=index)
 
@@ -419,7 +422,7 @@ class Vouched:
 
 def _stream(cycle: Cycle, plan: StreamPlan, shards: Sequence[Shard]) -> Stream:
     entries = {str(Link(CLIENT, root)) for root in cycle.roots}
-    undisturbed = all(fault.link not in entries for fault in cycle.faults) and not cycle.refusals_possible
+    undisturbed = all(fault.link not in entries and not fault.loses for fault in cycle.faults) and not cycle.refusals_possible
     return Stream(
         name=plan.name,
         key=plan.key.decode("utf-8", "backslashreplace"),

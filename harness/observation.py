@@ -95,6 +95,8 @@ def cycle_of(stage: Stage, scenario: Scenario, directory: RunDirectory) -> Cycle
 
 def judged_nodes(scenario: Scenario, topology: Topology) -> tuple[str, ...]:
     """Every replica, unless the scenario narrows it."""
+    if topology.is_cluster:
+        return scenario.expect.nodes or ()  # who is a replica in the end shows then
     return scenario.expect.nodes or tuple(node.name for node in topology.replicas)
 
 
@@ -131,7 +133,10 @@ class Sampling:
         topology = deployment.topology
         # In a cluster a key's length is told by its slot's owner alone, and a transaction can't ask for several slots.
         streams = {} if topology.is_cluster else {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
+        failing = {fault.failover for fault in self._stage.faults}
         for root in topology.primaries:
+            if root.name in failing:
+                continue  # whoever is the primary is not the one to compare with any more
             below = [node.name for node in topology.replicas_below(root.name) if node.name not in by_canary]
             if below:
                 plain = {node: deployment.control(node) for node in below}

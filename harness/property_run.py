@@ -23,6 +23,7 @@ from harness.convergence import GIVE_UP_S, ask, give_up_after
 from harness.cycle import Cycle, make_writers, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
+from harness.fault.reshape import Reshapeable, restore
 from harness.observation import can_refuse, judged_nodes, misplaced_keys, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
@@ -256,6 +257,8 @@ class Drawing:
         drawn = Drawn(draw, evidence, judge(evidence, scenario.expect))
         if drawn.verdict.outcome is not Outcome.UNKNOWN:  # else the deployment goes, and may not answer any more
             self._remove(plans)
+            if any(fault.reshapes for fault in faults) and isinstance(stage.deployment, Reshapeable):
+                restore(stage.deployment)
         return drawn
 
     def _key(self) -> str:

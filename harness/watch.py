@@ -11,11 +11,12 @@ from typing import Self, TypeVar
 from harness.convergence import ask
 from harness.endpoint.view import NodeView
 from harness.errors import SetupError
+from harness.fault.reshape import Operation, Reshapeable, begin
 from harness.replication_log import count_syncs
-from harness.resp.connection import Connection
+from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.replies import ErrorReply
 from harness.runtime.base import Deployment
-from harness.scenario.model import StrayWrite
+from harness.scenario.model import Fault, StrayWrite
 from harness.topology import Link
 from harness.workload.base import Writer
 
@@ -31,6 +32,8 @@ class RunWatch:
         self._views: dict[str, NodeView] = {}
         self._readers: list[tuple[str, Connection]] = []
         self._given_up = threading.Event()
+        self._offsets: dict[str, int] = {}
+        self._killed = False
 
     def give_up(self) -> None:
         """Wait for no node any more, from any thread: whoever waits gets Interrupted."""
@@ -52,7 +55,7 @@ class RunWatch:
 
     def traffic(self, link: Link) -> int:
         if not link.is_client:
-            return self._ask(link.source, NodeView.replication).offset
+            return self._offset(link.source)
         read = sum(connection.bytes_sent for node, connection in self._readers if node == link.target)
         return read + sum(writer.bytes_to(link.target) for writer in self._writers)
 
@@ -83,6 +86,23 @@ class RunWatch:
             reply = connection.command("RPUSH", stray.key, stray.element)
         if isinstance(reply, ErrorReply):
             raise SetupError(f"{stray.node} refused the stray write: {reply}")
+
+    def reshape(self, fault: Fault) -> Operation:
+        deployment = self._deployment
+        assert isinstance(deployment, Reshapeable)  # the rules hold: such a fault needs a cluster of our own
+        for node in deployment.topology.primaries:
+            self._offset(node.name)
+        self._killed = self._killed or fault.how == "kill"
+        return begin(deployment, fault)
+
+    def _offset(self, node: str) -> int:
+        """The node's offset; the last one that was seen where it was killed since."""
+        try:
+            self._offsets[node] = self._ask(node, NodeView.replication).offset
+        except (CannotConnect, ConnectionLost):
+            if node not in self._offsets or not self._killed:
+                raise
+        return self._offsets[node]
 
     def _ask(self, node: str, question: Callable[[NodeView], T]) -> T:
         if node not in self._views:

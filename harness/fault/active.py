@@ -15,11 +15,18 @@ from harness.errors import Failure
 from harness.fault.link import FaultLink
 from harness.fault.schedule import Disturbance
 from harness.runtime.readiness import WaitedTooLongError, wait_until
-from harness.scenario.model import StrayWrite
+from harness.scenario.model import Fault, StrayWrite
 from harness.topology import Link
 
 SEEN_WITHIN_S = 2.0  # how long a change is waited for before its fault counts as having met nothing
 RECONNECT_WITHIN_S = 15.0
+
+
+class Change(Protocol):
+    """Something that goes on while values are sent."""
+
+    def heal(self) -> None:
+        """Wait until it has ended, and bring back what it took away; Failure where that goes wrong."""
 
 
 class Watch(Protocol):
@@ -45,6 +52,9 @@ class Watch(Protocol):
 
     def write_stray(self, stray: StrayWrite) -> None:
         """Append the stray element; raises Failure where the node refuses it."""
+
+    def reshape(self, fault: Fault) -> Change:
+        """Begin to change the cluster's shape."""
 
 
 class ActiveFault:
@@ -73,6 +83,7 @@ class ActiveFault:
         self._syncs_before = (0, 0)
         self._sync_broke = False
         self._error = ""
+        self._change: Change | None = None
 
     @property
     def active(self) -> bool:
@@ -114,6 +125,9 @@ class ActiveFault:
         if self.what.stray is not None:
             self._watch.write_stray(self.what.stray)
             self.healed_s = self._clock()
+            return
+        if self.what.reshape is not None:
+            self._change = self._watch.reshape(self.what.reshape)
             return
         assert self._target is not None
         assert self.what.link is not None
@@ -191,6 +205,8 @@ class ActiveFault:
         return swallows and self._after[1] == self._before[1] and self._unsent() > 0
 
     def _await_meeting(self) -> None:
+        if self._change is not None:
+            return
         of_client = self.what.link is not None and self.what.link.is_client
         if self.what.severs:
             self._await(self._look_down, SEEN_WITHIN_S)
@@ -204,6 +220,8 @@ class ActiveFault:
         return self._watch.sent() > self._before[0]
 
     def _undo(self, still_cut: bool) -> None:
+        if self._change is not None:
+            self._change.heal()
         if self._target is None:
             return
         if self._toxic_name is not None:
@@ -260,6 +278,8 @@ class ActiveFault:
             return f"{self.what.at} never came"
         if self.what.stray is not None:
             return ""
+        if self._change is not None:
+            return "" if values or self.what.at.event else "no values were sent while it was active"
         if self.what.severs and not self.seen_down:
             return "the link was never seen down"
         if self.what.at.event is not None:

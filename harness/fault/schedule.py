@@ -27,7 +27,8 @@ _SEVERING = ("cut", "reset_peer")  # a link that has met one of these must have 
 class Disturbance:
     """One fault to apply and to heal. toxic is None for a cut and for a stray write; until None: see `Nemesis`.
 
-    severs: it has met something only if the link was also seen down.
+    severs: it has met something only if the link was also seen down. reshape: the fault itself where it changes a
+    cluster's shape.
     """
 
     what: str
@@ -37,10 +38,14 @@ class Disturbance:
     toxic: Toxic | None = None
     stray: StrayWrite | None = None
     severs: bool = False
+    reshape: Fault | None = None
 
     @property
     def place(self) -> str:
         """The link, or the node, that is disturbed, as written."""
+        if self.reshape is not None:
+            move = self.reshape.move_slots
+            return f"{move.source}->{move.target}" if move is not None else str(self.reshape.failover)
         return str(self.link) if self.link else f"client->{self.stray.node}" if self.stray else ""
 
 
@@ -58,6 +63,10 @@ def proxied_links(faults: Sequence[Fault], topology: Topology) -> tuple[Link, ..
 def _disturbance(fault: Fault) -> Disturbance:
     if fault.stray_write is not None:
         return Disturbance("stray write", fault.at, None, None, stray=fault.stray_write)
+    if fault.reshapes:
+        move = fault.move_slots
+        what = f"move {move.share} of the slots" if move is not None else f"{fault.how or 'graceful'} failover"
+        return Disturbance(what, fault.at, fault.until, None, reshape=fault)
     assert fault.link is not None  # the model holds: a fault is a toxic on a link, or a stray write
     assert fault.toxic is not None
     link = Link.parse(fault.link)

@@ -6,7 +6,7 @@ primary wrote after that has been processed by its replicas.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -77,7 +77,7 @@ class ClusterMap:
                 continue
             try:
                 with Connection(self._control(node), timeout_s=2.0) as connection:
-                    views.append((_epoch(connection), self.parsed(connection.command("CLUSTER", "SLOTS"))))
+                    views.append((_epoch(connection), self.parsed(connection.command("CLUSTER", "NODES"))))
             except (CannotConnect, ConnectionLost) as error:
                 last = str(error)
         if not views:
@@ -85,22 +85,31 @@ class ClusterMap:
         return max(views, key=lambda view: view[0])[1]
 
     def parsed(self, reply: Reply) -> Owners:
-        """The reply to CLUSTER SLOTS."""
-        if not isinstance(reply, list):
-            raise SetupError(f"CLUSTER SLOTS was answered with {reply!s:.100}")
+        """The reply to CLUSTER NODES. CLUSTER SLOTS leaves a replica out until its offset has moved."""
+        if not isinstance(reply, bytes):
+            raise SetupError(f"CLUSTER NODES was answered with {reply!s:.100}")
+        lines = [line.split() for line in reply.decode("utf-8", "replace").splitlines() if line]
         order = list(self._topology.nodes)
-        ranges = []
-        for entry in reply:
-            first, last, *nodes = entry if isinstance(entry, list) else []
-            names = [self._named(node) for node in nodes]
-            replicas = tuple(sorted((name for name in names[1:] if name), key=order.index))
-            if isinstance(first, int) and isinstance(last, int) and names and names[0]:
-                ranges.append((first, last, names[0], replicas))
-        return Owners(tuple(ranges))
+        followers: dict[str, list[str]] = {}
+        for node_id, _, _, following, *_ in lines:
+            if following in self._names and node_id in self._names:
+                followers.setdefault(self._names[following], []).append(self._names[node_id])
+        return Owners(
+            tuple(
+                (first, last, owner, tuple(sorted(followers.get(owner, ()), key=order.index)))
+                for words in sorted(lines, key=lambda words: words[0])
+                if (owner := self._names.get(words[0])) is not None
+                for first, last in _slots(words[8:])
+            )
+        )
 
-    def _named(self, node: Reply) -> str | None:
-        node_id = node[2] if isinstance(node, list) and len(node) > 2 else None
-        return self._names.get(node_id.decode()) if isinstance(node_id, bytes) else None
+
+def _slots(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Ranges of slots as CLUSTER NODES tells them; what is on its way stands in brackets, and is still its owner's."""
+    for word in words:
+        if not word.startswith("["):
+            first, _, last = word.partition("-")
+            yield int(first), int(last or first)
 
 
 def _epoch(connection: Connection) -> int:
@@ -194,9 +203,9 @@ class Formation:
         return None if state == "ok" else f"{node} says {state}"
 
     def _knows_replicas(self, node: str) -> str | None:
-        """A replica is told of only once its offset has moved."""
-        owners = self.known.parsed(self._must(node, "CLUSTER", "SLOTS"))
-        known = sum(len(replicas) for _, _, _, replicas in owners.ranges)
+        """Gossip takes a moment to tell everybody."""
+        owners = self.known.parsed(self._must(node, "CLUSTER", "NODES"))
+        known = sum(len(each) for each in {owner: each for _, _, owner, each in owners.ranges}.values())
         replicas = len(self.servers.topology.replicas)
         return None if known == replicas else f"{node} knows {known} of {replicas} replicas"
 

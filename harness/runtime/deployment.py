@@ -72,8 +72,12 @@ class ServersDeployment(ABC):
         self._attached = True
 
     def _form_cluster(self) -> None:
-        form_cluster(self, self.cluster, {node: self._announced(node) for node in self.topology.nodes})
-        for name in self._nodes:
+        announced = {node: self._announced(node) for node in self.topology.nodes}
+        form_cluster(self, self.cluster, announced)
+        for name, started in self._nodes.items():
+            where = announced[name]
+            plan = replace(started.server.plan, announced=(where.host, where.port, where.bus_port))
+            started.server.plan = plan
             self._slow_down(name)
         self._attached = True
 

@@ -53,6 +53,7 @@ class ServerPlan:
 
     upstream: as whom the node follows its primary; follows: that primary's address, once the node has been attached,
     so that it follows again after a restart.
+    announced: host, port and bus port that a node of a cluster tells others, once the cluster has formed.
     log_elsewhere: where it logs, if not in its folder.
     """
 
@@ -63,6 +64,7 @@ class ServerPlan:
     upstream: Credentials = Credentials()
     follows: tuple[str, int] | None = None
     log_elsewhere: Path | None = None
+    announced: tuple[str, int, int] | None = None
 
     @property
     def log(self) -> Path:
@@ -99,9 +101,13 @@ def _ours(plan: ServerPlan) -> Iterator[tuple[str, str]]:
     yield from (("repl-diskless-sync", "no"), ("repl-diskless-sync-delay", "0"), ("repl-diskless-load", "on-empty-db"))
     yield ("hz", str(FAST_HZ))
     if plan.node.in_cluster:
-        yield from (("cluster-enabled", "yes"), ("cluster-node-timeout", str(FORMING_TIMEOUT_MS)))
+        timeout_ms = FORMING_TIMEOUT_MS if plan.announced is None else NODE_TIMEOUT_MS
+        yield from (("cluster-enabled", "yes"), ("cluster-node-timeout", str(timeout_ms)))
         yield from (("cluster-require-full-coverage", "no"), ("cluster-migration-barrier", "999"))
         yield from (("cluster-replica-validity-factor", "0"), ("cluster-replica-no-failover", "yes"))
+    if plan.announced is not None:
+        for name, value in zip(("ip", "port", "bus-port"), plan.announced, strict=True):
+            yield (f"cluster-announce-{name}", str(value))
     if plan.node.password is not None:
         yield ("requirepass", quoted(plan.node.password))
     if plan.upstream.password:

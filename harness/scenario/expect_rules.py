@@ -22,6 +22,8 @@ def expect_problems(
     """What is wrong with the expectations, as (path, sentence); None: that section is wrong itself."""
     found = [*_anomaly_problems(expect), *_waiting_problems(expect)]
     if topology is not None:
+        if expect.lost is not None and not topology.is_cluster:
+            found.append((("lost",), "a budget for lost writes is for failovers of a cluster"))
         found += [*_node_problems(expect, topology), *_link_problems(expect, topology)]
     if workloads is not None:
         found += [*_amount_problems(expect, workloads), *_type_problems(expect, workloads)]

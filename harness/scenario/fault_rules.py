@@ -28,6 +28,9 @@ def _problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, st
     if fault.stray_write is not None:
         yield from _stray_write_problems(fault, topology)
         return
+    if fault.reshapes:
+        yield from _reshape_problems(fault, topology)
+        return
     yield from _figure_problems(fault)
     if topology is None:
         return
@@ -93,7 +96,7 @@ def missing_link(written: str, links: Sequence[Link]) -> str:
 def _time_problems(fault: Fault) -> Iterator[tuple[str, str]]:
     at, until = fault.at, fault.until
     if until is None:
-        if fault.stray_write is None and _is_the_end(at):
+        if fault.stray_write is None and not fault.reshapes and _is_the_end(at):
             yield "until", f"a fault at {at} begins when all is written: say when it ends, as in until: 2s"
         return
     if at.event is not None and at.event == until.event:
@@ -161,6 +164,31 @@ def _stray_write_problems(fault: Fault, topology: Topology | None) -> Iterator[t
     assert fault.stray_write is not None
     if topology is not None and fault.stray_write.node not in topology.nodes:
         yield "stray_write", f"there is no node {fault.stray_write.node!r}; there are {', '.join(topology.nodes)}"
+
+
+def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, str]]:
+    key = "move_slots" if fault.move_slots is not None else "failover"
+    for figure in FIGURES:
+        if getattr(fault, figure) is not None:
+            yield figure, f"{figure} does not belong to {key}"
+    if fault.at.event in ("full_sync", "link_up"):
+        yield "at", f"{fault.at} is an event of a link, and {key} names none"
+    if topology is None:
+        return
+    if not topology.is_cluster:
+        yield key, f"{key} needs a cluster: topology: {{cluster: …}}"
+        return
+    move = fault.move_slots
+    primaries = [node.name for node in topology.primaries]
+    for name in (move.source, move.target) if move is not None else (str(fault.failover),):
+        if name not in primaries:
+            near = nearest(name, primaries)
+            hint = f"; did you mean {near!r}?" if near else ""
+            yield key, f"there is no shard {name!r}; there are {', '.join(primaries)}{hint}"
+    if move is not None and move.source == move.target:
+        yield key, f"slots can't move from {move.source} to itself"
+    if fault.failover in primaries and not topology.replicas:
+        yield key, "a cluster without replicas has nobody that could take over"
 
 
 def _direction_problems(fault: Fault, link: Link) -> Iterator[tuple[str, str]]:

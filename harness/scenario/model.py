@@ -222,8 +222,25 @@ class StrayWrite(Model):
     element: Annotated[str, Text(1024, "an element", empty=True)] = Field(description="what is appended")
 
 
+def _percentage(value: object) -> Moment:
+    moment = Moment.parse(value) if isinstance(value, (str, Moment)) else None
+    if moment is None or not moment.percent:
+        raise UnexpectedError("a share above 0% and up to 100%, as in 50%", value)
+    return moment
+
+
+class MoveSlots(Model):
+    """Slots of a cluster move from one primary to another while they are written to."""
+
+    source: NodeName = Field(alias="from", description="the primary that owns them")
+    target: NodeName = Field(alias="to", description="the primary that gets them")
+    share: Annotated[Moment, BeforeValidator(_percentage)] = Field(
+        Moment(percent=50.0), description="how many of its slots, of those that hold keys as well: 50%"
+    )
+
+
 class Fault(Model):
-    """One disturbance: a toxic (or a cut) on a link, or a stray write."""
+    """One disturbance: a toxic (or a cut) on a link, a stray write, or a change of a cluster's shape."""
 
     at: Moment = Field(description="20% of the values, 1.5s after the first write, or an event: " + ", ".join(EVENTS))
     until: Moment | None = Field(
@@ -236,6 +253,15 @@ class Fault(Model):
     )
     toxic: ToxicName | None = Field(None, description="what disturbs the link")
     stray_write: StrayWrite | None = Field(None, description="instead of link and toxic")
+    move_slots: MoveSlots | None = Field(None, description="instead of link and toxic, in a cluster")
+    failover: NodeName | None = Field(
+        None, description="instead of link and toxic: the shard (its first primary's name) whose replica takes over"
+    )
+    how: Literal["graceful", "force", "takeover", "kill"] | None = Field(
+        None,
+        description="failover: graceful (default) hands over without loss; force asks the majority, not the primary; "
+        "takeover asks nobody; kill ends the primary first, and starts it again when the fault is healed",
+    )
     direction: Literal["to_replica", "to_primary", "to_server", "to_client"] | None = Field(
         None,
         description="which way the disturbed bytes travel: to_replica or to_primary on a replication link, to_server "
@@ -265,11 +291,34 @@ class Fault(Model):
 
     @model_validator(mode="after")
     def _one_disturbance(self) -> Fault:
+        if self.reshapes:
+            return self._checked_reshape()
+        if self.how is not None:
+            raise ValueError("how belongs to failover")
         if self.stray_write is None and (self.link is None or self.toxic is None):
-            raise ValueError("a fault needs link and toxic, or stray_write")
+            raise ValueError("a fault needs link and toxic, or stray_write, move_slots or failover")
         if self.stray_write is not None and (self.link or self.toxic or self.until):
             raise ValueError("a stray_write takes neither link, toxic nor until")
         return self
+
+    def _checked_reshape(self) -> Fault:
+        if sum(each is not None for each in (self.link, self.stray_write, self.move_slots, self.failover)) > 1:
+            raise ValueError("link, stray_write, move_slots and failover exclude each other")
+        if self.toxic is not None or self.direction is not None:
+            raise ValueError("toxic and direction belong to a link")
+        if self.how is not None and self.failover is None:
+            raise ValueError("how belongs to failover")
+        return self
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether it changes the shape of a cluster."""
+        return self.move_slots is not None or self.failover is not None
+
+    @property
+    def loses(self) -> bool:
+        """Whether acknowledged writes may be lost by it, since nobody waits for the replica."""
+        return self.failover is not None and self.how not in (None, "graceful")
 
 
 class Range(Model):
@@ -334,6 +383,12 @@ Lag = Annotated[
 ]
 
 
+class Lost(Model):
+    """Acknowledged writes that a forced failover may cost."""
+
+    within_s: Seconds = Field(description="all of them were acknowledged within so many seconds")
+
+
 class Expect(Model):
     """What must hold. Whatever is not named here is still judged for anomalies."""
 
@@ -364,6 +419,9 @@ class Expect(Model):
     unknown: Count | None = Field(
         None, description="elements whose commands got no decisive answer; a number or {min, max}"
     )
+    lost: Lost | None = Field(
+        None, description="a budget for elements that were acknowledged and lost in a failover; default: none"
+    )
     nodes: tuple[NodeName, ...] | None = Field(
         None, description="the nodes that are judged; default: every replica", min_length=1
     )
@@ -375,7 +433,7 @@ class Expect(Model):
 
     def of_draws(self) -> Expect:
         """What of it binds a property's draws: ledger and anomalies, on the same nodes."""
-        return Expect(nodes=self.nodes, anomalies=self.anomalies, give_up_s=self.give_up_s)
+        return Expect(nodes=self.nodes, anomalies=self.anomalies, give_up_s=self.give_up_s, lost=self.lost)
 
 
 class Bounds(Model):

@@ -126,7 +126,7 @@ def _timed(fault: Fault) -> SearchStrategy[Fault]:
     if fault.at.percent is None:
         return st.just(fault)
     if fault.until is None or fault.until.percent is None:
-        last = 100 if fault.stray_write is not None else 99
+        last = 100 if fault.stray_write is not None or fault.reshapes else 99
         return st.integers(0, last).map(lambda at: fault.model_copy(update={"at": Moment(percent=float(at))}))
     return st.tuples(st.integers(0, 99), st.integers(1, 100)).map(_from_until(fault))
 

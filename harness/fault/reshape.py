@@ -1,0 +1,334 @@
+"""Changes a cluster's shape while it is written to: slots move, replicas take over; and gives it its written shape back.
+
+A change runs in a thread of its own, since what it meets is what is written meanwhile. It has ended when every node
+agrees on who owns what.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from harness.endpoint.address import Endpoint
+from harness.endpoint.view import NodeView
+from harness.errors import Failure, SetupError
+from harness.resp.connection import CannotConnect, Connection, ConnectionLost
+from harness.resp.replies import ErrorReply, Reply
+from harness.runtime.cluster import ClusterMap, Owners
+from harness.runtime.readiness import WaitedTooLongError, wait_until
+from harness.scenario.model import Fault, MoveSlots
+from harness.slots import shard_ranges
+from harness.topology import Topology
+
+CHANGE_S = 30.0
+_KEYS_A_STEP = 100
+_MIGRATE_MS = 10_000
+
+
+@runtime_checkable
+class Reshapeable(Protocol):
+    """A deployment whose nodes make a cluster and can be killed and started again."""
+
+    topology: Topology
+    cluster: ClusterMap
+
+    def control(self, node: str) -> Endpoint: ...
+
+    def kill(self, node: str) -> None: ...
+
+    def restart(self, node: str) -> None: ...
+
+    def death(self, node: str, wait_s: float = 0.0) -> str | None: ...
+
+
+class Operation:
+    """A change under way. error: why it failed, "" where it did not; to be read when it has ended."""
+
+    def __init__(self, change: Callable[[], None], undo: Callable[[], None] = lambda: None) -> None:
+        self._change, self._undo = change, undo
+        self.error = ""
+        self._thread = threading.Thread(target=self._run, name="reshape", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._change()
+        except Failure as error:
+            self.error = str(error)
+        except Exception as error:  # noqa: BLE001 - told as the reason why it counts as having met nothing
+            self.error = f"{type(error).__name__}: {error}"
+
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def heal(self) -> None:
+        """Wait until it has ended, and bring back what it took away; Failure where that goes wrong."""
+        self._thread.join(2 * CHANGE_S)
+        if self._thread.is_alive():
+            raise SetupError(f"it has not ended within {2 * CHANGE_S:g} s")
+        self._undo()
+        if self.error:
+            raise SetupError(self.error)
+
+
+def begin(servers: Reshapeable, fault: Fault) -> Operation:
+    """Begin what this fault says: move_slots or failover."""
+    if (move := fault.move_slots) is not None:
+        return Operation(partial(_move_share, servers, move))
+    shard, how = str(fault.failover), fault.how or "graceful"
+    with Reshaping(servers) as reshaping:
+        primary, replica = reshaping.roles(shard)
+    if how == "kill":  # at once: what is sent from now on must not reach it any more
+        servers.kill(primary)
+    dead = [primary] if how == "kill" else []
+    return Operation(partial(_promote, servers, replica, how), partial(_rejoin, servers, dead))
+
+
+def restore(servers: Reshapeable) -> None:
+    """Give a cluster the shape back in which it was made."""
+    with Reshaping(servers) as reshaping:
+        reshaping.restore()
+
+
+def _move_share(servers: Reshapeable, move: MoveSlots) -> None:
+    with Reshaping(servers) as reshaping:
+        reshaping.move_share(move.source, move.target, move.share.percent or 0.0)
+
+
+def _promote(servers: Reshapeable, replica: str, how: str) -> None:
+    with Reshaping(servers) as reshaping:
+        reshaping.promote(replica, how)
+
+
+def _rejoin(servers: Reshapeable, dead: Sequence[str]) -> None:
+    """Start again what was killed; it finds its place in the cluster by itself."""
+    for node in dead:
+        servers.restart(node)
+    if dead:
+        with Reshaping(servers) as reshaping:
+            reshaping.await_agreement()
+
+
+class Reshaping:
+    """One change, over connections of its own."""
+
+    def __init__(self, servers: Reshapeable) -> None:
+        self.servers = servers
+        self._opened = ExitStack()
+        self._connections: dict[str, Connection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._opened.close()
+
+    # slots
+
+    def move_share(self, source: str, target: str, percent: float) -> None:
+        """Move this share of the slots that one primary owns to another one: of those with keys, and of the rest."""
+        owned = [
+            slot
+            for first, last, owner, _ in self._owners().ranges
+            if owner == source
+            for slot in range(first, last + 1)
+        ]
+        if not owned:
+            raise SetupError(f"{source} owns no slot, so that none can be moved")
+        full = set(self._with_keys(source, owned))
+        with_keys, without = [slot for slot in owned if slot in full], [slot for slot in owned if slot not in full]
+        self._move(source, target, sorted((*_share(with_keys, percent), *_share(without, percent))), full)
+        self.await_agreement()
+
+    def _move(self, source: str, target: str, slots: Sequence[int], full: set[int]) -> None:
+        if not self._move_atomically(source, target, slots):
+            self._move_one_by_one(source, target, slots, full)
+
+    def _with_keys(self, node: str, slots: Sequence[int]) -> list[int]:
+        counts = self._all(node, [("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots])
+        return [slot for slot, count in zip(slots, counts, strict=True) if isinstance(count, int) and count]
+
+    def _move_atomically(self, source: str, target: str, slots: Sequence[int]) -> bool:
+        """Whether the engine can do so; then it has."""
+        ranges = [str(edge) for first, last in _ranges(slots) for edge in (first, last)]
+        words = ("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", *ranges, "NODE", self.servers.cluster.ids[target])
+        reply = self._connection(source).command(*words)
+        if isinstance(reply, ErrorReply):
+            if "unknown" in reply.text.lower():
+                return False
+            raise SetupError(f"{source} refuses to move slots to {target}: {reply}")
+        states: list[str] = []
+
+        def moved() -> bool:
+            states[:] = _states(self._must(source, "CLUSTER", "GETSLOTMIGRATIONS"))
+            if states[0] in ("failed", "cancelled"):
+                raise SetupError(f"moving slots from {source} to {target} ended as {states[0]}")
+            return states[0] == "success"
+
+        self._await(moved, f"slots to move from {source} to {target}", lambda: ", ".join(states[:1]))
+        return True
+
+    def _move_one_by_one(self, source: str, target: str, slots: Sequence[int], full: set[int]) -> None:
+        """The classic way: the slots are told to be on their way, their keys follow, then the slots are handed over."""
+        ids = self.servers.cluster.ids
+        on_the_way = [slot for slot in slots if slot in full]
+        empty = [slot for slot in slots if slot not in full]
+        self._checked_all(target, [("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source]) for slot in on_the_way])
+        self._checked_all(source, [("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target]) for slot in on_the_way])
+        for slot in on_the_way:
+            self._move_keys(source, target, slot)
+        others = dict.fromkeys(owner for _, _, owner, _ in self._owners().ranges)
+        handed_over = [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in (*on_the_way, *empty)]
+        for node in (target, source, *(other for other in others if other not in (source, target))):
+            self._checked_all(node, handed_over)
+
+    def _move_keys(self, source: str, target: str, slot: int) -> None:
+        where = self.servers.control(target)
+        while True:
+            keys = self._must(source, "CLUSTER", "GETKEYSINSLOT", slot, _KEYS_A_STEP)
+            if not isinstance(keys, list) or not keys:
+                return
+            named = [key for key in keys if isinstance(key, bytes)]
+            self._must(source, "MIGRATE", where.host, where.port, "", 0, _MIGRATE_MS, "KEYS", *named)
+
+    # roles
+
+    def roles(self, shard: str) -> tuple[str, str]:
+        """The primary that a shard has now, and the first of its replicas."""
+        owners = self._owners()
+        primary = _acting(shard, owners.replicas_of, self.servers.topology)
+        replicas = owners.replicas_of(primary)
+        if not replicas:
+            raise SetupError(f"{primary} has no replica that could take over")
+        return primary, replicas[0]
+
+    def promote(self, replica: str, how: str = "graceful") -> None:
+        """Let a replica take over its shard."""
+        mode = {"graceful": (), "force": ("FORCE",)}.get(how, ("TAKEOVER",))
+        reply = self._connection(replica).command("CLUSTER", "FAILOVER", *mode)
+        if isinstance(reply, ErrorReply):
+            raise SetupError(f"{replica} refuses to take over: {reply}")
+        self.await_agreement(lambda: self._role(replica) == "primary", f"{replica} to take over")
+
+    def _role(self, node: str) -> str:
+        with NodeView(self.servers.control(node)) as view:
+            return str(view.replication().role)
+
+    # agreement, and the way back
+
+    def await_agreement(self, also: Callable[[], bool] = lambda: True, what: str = "the nodes to agree") -> None:
+        """Every node that runs tells the same owners of all slots, and the same replicas of each."""
+        seen: list[str] = []
+
+        def agreed() -> bool:
+            try:
+                views = {node: self._seen_from(node) for node in self._running()}
+            except (CannotConnect, ConnectionLost) as error:
+                seen[:] = [str(error)]
+                return False
+            seen[:] = [f"{node}: {sorted(view)}" for node, view in views.items()]
+            return len(set(views.values())) == 1 and also()
+
+        self._await(agreed, what, lambda: "; ".join(seen)[:1000])
+
+    def _running(self) -> list[str]:
+        return [node for node in self.servers.topology.nodes if not self.servers.death(node)]
+
+    def _seen_from(self, node: str) -> frozenset[tuple[int, int, str, tuple[str, ...]]]:
+        with Connection(self.servers.control(node), timeout_s=2.0) as connection:
+            return frozenset(self.servers.cluster.parsed(connection.command("CLUSTER", "NODES")).ranges)
+
+    def restore(self) -> None:
+        topology = self.servers.topology
+        for node in topology.primaries:
+            if self._role(node.name) != "primary":
+                self._await(partial(self._is_in_step, node.name), f"{node.name} to follow", lambda: "its link is down")
+                self.promote(node.name)
+        for node, written in zip(topology.primaries, shard_ranges(len(topology.primaries)), strict=True):
+            self._bring_back(node.name, written)
+        self.await_agreement()
+
+    def _is_in_step(self, node: str) -> bool:
+        with NodeView(self.servers.control(node)) as view:
+            return bool(view.replication().link_up)
+
+    def _bring_back(self, node: str, written: range) -> None:
+        astray: dict[str, list[int]] = {}
+        for first, last, owner, _ in self._owners().ranges:
+            slots = [slot for slot in range(first, last + 1) if slot in written and owner != node]
+            if slots:
+                astray.setdefault(owner, []).extend(slots)
+        for owner, slots in astray.items():
+            self._move(owner, node, slots, set(self._with_keys(owner, slots)))
+            self.await_agreement()
+
+    # asking
+
+    def _owners(self) -> Owners:
+        return self.servers.cluster.owners()
+
+    def _connection(self, node: str) -> Connection:
+        if node not in self._connections:
+            self._connections[node] = self._opened.enter_context(Connection(self.servers.control(node)))
+        return self._connections[node]
+
+    def _must(self, node: str, *words: object) -> Reply:
+        reply = self._connection(node).command(*[word if isinstance(word, bytes) else str(word) for word in words])
+        if isinstance(reply, ErrorReply):
+            raise SetupError(f"{node} refuses {' '.join(map(str, words[:3]))}: {reply}")
+        return reply
+
+    def _all(self, node: str, commands: Sequence[tuple[object, ...]]) -> list[Reply]:
+        connection = self._connection(node)
+        connection.send(b"".join(connection.pack(*map(str, words)) for words in commands))
+        return [connection.take_reply() for _ in commands]
+
+    def _checked_all(self, node: str, commands: Sequence[tuple[object, ...]]) -> None:
+        for words, reply in zip(commands, self._all(node, commands), strict=True):
+            if isinstance(reply, ErrorReply):
+                raise SetupError(f"{node} refuses {' '.join(map(str, words[:4]))}: {reply}")
+
+    def _await(self, condition: Callable[[], bool], what: str, seen: Callable[[], str]) -> None:
+        try:
+            wait_until(condition, deadline_s=CHANGE_S, what=what, describe=seen)
+        except WaitedTooLongError as error:
+            raise SetupError(str(error)) from None
+
+
+def _acting(shard: str, replicas_of: Callable[[str], Sequence[str]], topology: Topology) -> str:
+    """The primary that a shard has now, where it is known by the one that it was written with."""
+    if replicas_of(shard):
+        return shard
+    below = [node.name for node in topology.replicas_below(shard)]
+    return next((node for node in below if shard in replicas_of(node)), shard)
+
+
+def _share(slots: Sequence[int], percent: float) -> Sequence[int]:
+    """This share of the slots, rounded up."""
+    return slots[: -int(-len(slots) * percent // 100)]
+
+
+def _ranges(slots: Iterable[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for slot in slots:
+        if found and found[-1][1] + 1 == slot:
+            found[-1] = (found[-1][0], slot)
+        else:
+            found.append((slot, slot))
+    return found
+
+
+def _states(reply: Reply) -> list[str]:
+    """The states of the migrations that a node tells, the newest first; those of earlier ones are over."""
+    found = []
+    for entry in reply if isinstance(reply, list) else []:
+        words = entry if isinstance(entry, list) else []
+        fields: Mapping[object, object] = dict(zip(words[::2], words[1::2], strict=False))
+        state = fields.get(b"state")
+        found.append(state.decode() if isinstance(state, bytes) else str(state))
+    return found
