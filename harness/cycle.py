@@ -224,9 +224,7 @@ def _death(deployment: Deployment, node: str) -> str | None:
 
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
     """A writer for each producer, with a new ledger for each key that it writes."""
-    return [
-        _make_writer(cycle, group, marks, index) for index, group in enumerate(writers_of(plans).values())
-    ]
+    return [_make_writer(cycle, group, marks, index) for index, group in enumerate(writers_of(plans).values())]
 
 
 def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, index: int) -> Writer:
@@ -367,9 +365,7 @@ def read(
             if deployment.topology.is_cluster:
                 connection.command("READONLY")  # an owner of the slot answers all the same
             ready(connection, node, plan)
-            found = read_any(
-                connection, plan.ref, sink.add, push=plan.push, scores=plan.scores, numbers=plan.numbers
-            )
+            found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores, numbers=plan.numbers)
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
     except Failure as failure:
         error = str(failure)
@@ -422,7 +418,9 @@ class Vouched:
 
 def _stream(cycle: Cycle, plan: StreamPlan, shards: Sequence[Shard]) -> Stream:
     entries = {str(Link(CLIENT, root)) for root in cycle.roots}
-    undisturbed = all(fault.link not in entries and not fault.loses for fault in cycle.faults) and not cycle.refusals_possible
+    undisturbed = (
+        all(fault.link not in entries and not fault.loses for fault in cycle.faults) and not cycle.refusals_possible
+    )
     return Stream(
         name=plan.name,
         key=plan.key.decode("utf-8", "backslashreplace"),

@@ -1,4 +1,4 @@
-"""Where each key of a run is: with the one primary of a plain topology, or in the shard of a cluster that owns its slot."""
+"""Where each key of a run is: with a plain topology's one primary, or in the shard of a cluster that owns its slot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Shard:
 
 
 def shards_of(deployment: Deployment, plans: Sequence[StreamPlan], judged: Sequence[str]) -> tuple[Shard, ...]:
-    """Every shard as it is now; keys whose slot nobody owns are in none. judged: the nodes that a scenario wants to see."""
+    """Every shard as it is now; keys whose slot nobody owns are in none. judged: what a scenario wants to see."""
     topology, keys = deployment.topology, keys_of(plans)
     if not (topology.is_cluster and isinstance(deployment, Clustered)):
         return (Shard(topology.primaries[0].name, tuple(judged), keys),)

@@ -53,7 +53,7 @@ class StreamPlan:
 def plan_streams(
     name: str, workloads: Sequence[Workload], scope: Callable[[str], str] = str, *, shards: int = 1
 ) -> tuple[StreamPlan, ...]:
-    """Plans called by this name, numbered where a scenario may have several of it. shards: of the cluster, 1 if none."""
+    """Plans called by this name, numbered where a scenario may have several. shards: of the cluster, 1 if none."""
     numbered = name != "workload" or len(workloads) > 1
     return tuple(
         plan

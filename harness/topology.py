@@ -46,8 +46,8 @@ class Link:
 class Node:
     """One server of a topology, as the runtime starts it.
 
-    port: TCP port clients connect to; in_cluster: whether it is one of a cluster's; profile: the product whose client-visible behaviour it has;
-    directives: raw server configuration, name and value, in the file's order.
+    port: TCP port clients connect to; in_cluster: whether it is one of a cluster's; profile: the product whose
+    client-visible behaviour it has; directives: raw server configuration, name and value, in the file's order.
     """
 
     name: str

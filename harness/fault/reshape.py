@@ -1,4 +1,4 @@
-"""Changes a cluster's shape while it is written to: slots move, replicas take over; and gives it its written shape back.
+"""Changes a cluster's shape while it is written to (slots move, replicas take over), and gives it its own shape back.
 
 A change runs in a thread of its own, since what it meets is what is written meanwhile. It has ended when every node
 agrees on who owns what.

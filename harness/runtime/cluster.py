@@ -53,7 +53,9 @@ class Owners:
 class ClusterMap:
     """Names of nodes by the ids that they gave themselves and by the addresses under which they are known."""
 
-    def __init__(self, topology: Topology, control: Callable[[str], Endpoint], death: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, topology: Topology, control: Callable[[str], Endpoint], death: Callable[[str], str | None]
+    ) -> None:
         self._topology, self._control, self._death = topology, control, death
         self.ids: dict[str, str] = {}  # by name
         self._names: dict[str, str] = {}  # by id
@@ -69,7 +71,7 @@ class ClusterMap:
         return self._addresses.get((host, port))
 
     def owners(self) -> Owners:
-        """As the first node that answers, and that belongs to a working majority, tells it; SetupError where none does."""
+        """As the first node tells it that answers and belongs to a working majority; SetupError where none does."""
         last = "no node answers"
         views: list[tuple[int, Owners]] = []
         for node in self._topology.nodes:

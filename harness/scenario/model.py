@@ -58,7 +58,9 @@ DirectiveName = Annotated[
     str, Text(100, "a server directive's name (letters, digits, - _ and .)", r"[A-Za-z][A-Za-z0-9_.-]*")
 ]
 Shape = Literal["single", "pipeline", "variadic", "multi"]
-WorkloadKind = Literal["list_append", "sorted_set", "string", "hash", "set", "stream", "sharded_list", "sharded_sorted_set"]
+WorkloadKind = Literal[
+    "list_append", "sorted_set", "string", "hash", "set", "stream", "sharded_list", "sharded_sorted_set"
+]
 ToxicName = Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"]
 
 
@@ -105,7 +107,7 @@ class NodeSpec(Model):
 
 
 class ClusterSpec(Model):
-    """A cluster: nodes shard0, shard1, … are its primaries, shard0-replica0, … their replicas; all slots are covered."""
+    """A cluster: nodes shard0, shard1, … are its primaries, shard0-replica0, … their replicas."""
 
     shards: Annotated[int, Whole(1, 16)] = Field(3, description="primaries; the slots are shared out evenly")
     replicas: Annotated[int, Whole(0, 3)] = Field(1, description="replicas of each primary")
@@ -185,7 +187,8 @@ class Workload(Model):
         1, description="clients that write side by side, each a range of the values, with its own connection and ledger"
     )
     read_from: Literal["replicas", "primaries"] = Field(
-        "replicas", description="in a cluster, which nodes the keys are read from; a shard without replicas: its primary"
+        "replicas",
+        description="in a cluster, which nodes keys are read from; a shard without replicas: its primary",
     )
     push: Literal["right", "left"] = Field("right", description="lists: the end at which elements are added")
     scores: Literal["ids", "extreme"] = Field(

@@ -28,9 +28,9 @@ class NoMarks:
 
 
 class Writer(Protocol):
-    """Writes one key or several and keeps their ledgers. `run` blocks until every element has an outcome or `stop` was called;
-    it calls `look_on` between sends and while it waits, so that whoever runs it in a thread of its own or not can see
-    how far it is, and stop it.
+    """Writes one key or several and keeps their ledgers. `run` blocks until every element has an outcome or `stop` was
+    called; it calls `look_on` between sends and while it waits, so that whoever runs it in a thread of its own or not
+    can see how far it is, and stop it.
 
     ledgers: one a key; sent: elements; acknowledged: elements; last_acknowledged_at: monotonic seconds, 0.0 before the
     first acknowledgement.
