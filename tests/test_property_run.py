@@ -218,8 +218,8 @@ class TestUnknown:
     def test_a_draw_that_can_not_be_judged_makes_the_whole_unknown(self, tmp_path, monkeypatch):
         real, seen = harness.cycle.take_target, []
 
-        def far(root, *rest):
-            found = real(root, *rest)
+        def far(root, *rest, **how):
+            found = real(root, *rest, **how)
             seen.append(found)
             return replace(found, offset=found.offset + 10_000) if len(seen) in (5, 6) else found
 
@@ -236,8 +236,8 @@ class TestUnknown:
     def test_a_failed_draw_weighs_more(self, tmp_path, monkeypatch):
         real, seen = harness.cycle.take_target, []
 
-        def far(root, *rest):
-            found = real(root, *rest)
+        def far(root, *rest, **how):
+            found = real(root, *rest, **how)
             seen.append(found)
             return replace(found, offset=found.offset + 10_000) if len(seen) == 1 else found
 
@@ -263,7 +263,7 @@ class TestUnknown:
         assert [fault["met"] for fault in result.report["faults"]] == [True]
 
     def test_what_keeps_it_from_any_draw_is_raised(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(harness.cycle, "take_target", lambda *rest: 1 / 0)
+        monkeypatch.setattr(harness.cycle, "take_target", lambda *rest, **how: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_it(tmp_path, examples=3)
         assert not (tmp_path / "runs").exists()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 NEWEST_SHOWN = 5
-REDIRECTION = re.compile(r"\b(MOVED|ASK)\b")
+REDIRECTION = re.compile(r"\b(MOVED|ASK|TRYAGAIN)\b")
 
 Report = dict[str, Any]
 
@@ -94,10 +94,14 @@ def count_elements(streams: Iterable[Stream]) -> Counts:
     return Counts(acknowledged, failed, unknown)
 
 
-def count_redirected(streams: Iterable[Stream]) -> int:
-    """Elements of commands that were answered with MOVED or ASK, each time that they were."""
-    entries = (entry for stream in streams for entry in stream.entries() if isinstance(entry, Refused))
-    return sum(entry.last - entry.first + 1 for entry in entries if REDIRECTION.search(entry.error))
+def count_redirected(streams: Iterable[Stream]) -> dict[str, int]:
+    """Elements of commands that were answered with MOVED, ASK or TRYAGAIN, each time that they were, by the answer."""
+    found: dict[str, int] = {}
+    for stream in streams:
+        for entry in stream.entries():
+            if isinstance(entry, Refused) and (answer := REDIRECTION.search(entry.error)):
+                found[answer[0]] = found.get(answer[0], 0) + entry.last - entry.first + 1
+    return dict(sorted(found.items()))
 
 
 def newest(runs: Iterable[Run], count: int) -> list[str]:
@@ -145,7 +149,7 @@ def _frame(loaded: LoadedScenario, facts: RunFacts) -> Report:
         "unknown": 0,
         "read": {},
         "newest_first": {},
-        "redirected": 0,
+        "redirected": {},
         "shards": {},
         "converged": {},
         "engines": dict(facts.engines),

@@ -238,8 +238,9 @@ def _workload(workload: Mapping[str, Any]) -> str:
 def _outcomes(report: Report) -> str:
     if report["verdict"] is None:
         return ""
-    counted = ["acknowledged", "failed", "unknown", *(["redirected"] if report.get("redirected") else [])]
-    return ", ".join(f"{_figure(report[outcome])} {outcome}" for outcome in counted)
+    counted = [f"{_figure(report[outcome])} {outcome}" for outcome in ("acknowledged", "failed", "unknown")]
+    redirected = [f"{_figure(count)} answered with {answer}" for answer, count in report.get("redirected", {}).items()]
+    return ", ".join([*counted, *redirected])
 
 
 def _merged(nodes: str, values: Sequence[str]) -> str:

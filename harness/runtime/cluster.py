@@ -98,10 +98,12 @@ class ClusterMap:
                 followers.setdefault(self._names[following], []).append(self._names[node_id])
         return Owners(
             tuple(
-                (first, last, owner, tuple(sorted(followers.get(owner, ()), key=order.index)))
-                for words in sorted(lines, key=lambda words: words[0])
-                if (owner := self._names.get(words[0])) is not None
-                for first, last in _slots(words[8:])
+                sorted(
+                    (first, last, owner, tuple(sorted(followers.get(owner, ()), key=order.index)))
+                    for words in lines
+                    if (owner := self._names.get(words[0])) is not None
+                    for first, last in _slots(words[8:])
+                )
             )
         )
 

@@ -15,7 +15,7 @@ _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 def plain(scenario: Scenario) -> dict[str, Any]:
     """Everything that the scenario says, with defaults; of a password only a reference to the environment."""
-    data: dict[str, Any] = _escape(scenario.model_dump(mode="json", exclude_none=True))
+    data: dict[str, Any] = _escape(scenario.model_dump(mode="json", exclude_none=True, by_alias=True))
     nodes = scenario.topology.nodes
     references = password_references({name: node.password for name, node in nodes.items() if node.password})
     for name, node in data["topology"].get("nodes", {}).items():

@@ -65,6 +65,8 @@ def test_the_whole_object(tmp_path: Path) -> None:
         "unknown": 200,
         "read": {"b": 800},
         "newest_first": {"b": ["1000", "999", "998"]},
+        "redirected": {},
+        "shards": {},
         "converged": {"b": {"reached": True, "seconds": 0.012, "how": "offset", "last_seen": "offset 5000 of 5000"}},
         "engines": {"a": "redis-7.0.15", "b": "valkey-9.1.2"},
         "origins": {},
