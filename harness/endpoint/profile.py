@@ -78,6 +78,7 @@ class _Data:
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._profiles: Mapping[str, Mapping[str, Any]] = content["profiles"]
         self._texts = content["error_texts"]
+        self._common: Mapping[str, Any] = content.get("common", {})
         self.wordings = {
             name: Wording(one["command"], one.get("subcommand", ""), one.get("argument", ""))
             for name, one in content["wordings"].items()
@@ -99,7 +100,7 @@ class _Data:
             product=facts["product"],
             port=simulation["port"],
             tls=simulation.get("tls", False),
-            behaviour=self._behaviour(simulation, facts),
+            behaviour=self._behaviour(simulation, {**self._common, **facts}),
             policies=tuple(policies),
             gaps=(*simulation.get("gaps", ()), *simulation.get("gaps_too", ())),
             source=str(facts.get("docs", facts.get("evidence", ""))),
@@ -139,6 +140,7 @@ class _Data:
             crossslot=self._texts[simulation.get("crossslot", "oss_crossslot")]["text"],
             crossslot_in_multi=self._texts[simulation.get("crossslot_in_multi", "oss_crossslot")].get("template", ""),
             cluster=simulation.get("cluster", False),
+            over_cluster=simulation.get("over_cluster", False),
             scripts_refused=commands("scripts_refused"),
         )
 

@@ -69,7 +69,7 @@ def _text(value: Value) -> str:
 
 
 # Where a number of keys stands, which the keys follow.
-_COUNTED = {
+COUNTED = {
     **dict.fromkeys(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"], 2),
     **dict.fromkeys(["zunionstore", "zinterstore", "zdiffstore", "blmpop", "bzmpop"], 2),
     **dict.fromkeys(["zunion", "zinter", "zdiff", "zintercard", "sintercard", "lmpop", "zmpop"], 1),
@@ -77,8 +77,8 @@ _COUNTED = {
 
 
 def _movable_keys(name: str, words: Sequence[bytes]) -> list[bytes]:
-    if name in _COUNTED:
-        at = _COUNTED[name]
+    if name in COUNTED:
+        at = COUNTED[name]
         count = int(words[at]) if len(words) > at and words[at].isdigit() else 0
         return list(words[at + 1 : at + 1 + count])
     upper = [word.upper() for word in words]

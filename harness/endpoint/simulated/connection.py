@@ -9,7 +9,8 @@ from typing import Final
 
 from .control import UpstreamError, tls_to
 from .frames import Error, NotAReplyError, write
-from .session import Session, Shared
+from .session import Session
+from .shared import Shared
 
 CONNECT_S: Final = 10.0
 STALLED_S: Final = 60.0  # how long a client may take nothing of what waits for it
@@ -63,6 +64,7 @@ class Connection:
         self.address = ("", 0)
         self._server: Side | None = None
         self._session = Session(shared, self)
+        self._redirects = shared.redirects() if shared.redirects else None
         self._jobs: set[asyncio.Task[None]] = set()
         self._client_ended = self._closing = self._spoke = False
         self._who = ""
@@ -115,6 +117,8 @@ class Connection:
         if client:
             self._registry.add(self)
             self.address = side.transport.get_extra_info("sockname")[:2]
+            if self._redirects:
+                self._redirects.host = self.address[0]
             self._who = "{}:{}".format(*side.transport.get_extra_info("peername")[:2])
             self._limit_reads()
             if len(self._registry) > self._shared.plan.behaviour.max_clients:
@@ -133,7 +137,7 @@ class Connection:
         else:
             self._spoke = True
             try:
-                self._session.replies.feed(data)
+                self._session.replies.feed(self._redirects.feed(data) if self._redirects else data)
             except (NotAReplyError, ValueError) as error:
                 self.close(f"the server's reply is not understood: {error}")
                 return
@@ -156,6 +160,7 @@ class Connection:
     def lost(self) -> None:
         if self.client.lost:
             self._registry.discard(self)
+            self._session.requests.close()
             if self._server is not None:
                 self._server.transport.abort()
         elif self._server is not None and self._server.lost and not self._closing:

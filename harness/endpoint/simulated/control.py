@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from . import frames
+from .answers import mark_name
 from .commands import CommandFacts, read_commands
 from .frames import Error
 from .plan import Upstream
 from .requests import as_array
-from .session import mark_name
 
 PATIENCE_S: Final = 10.0
 _READ: Final = 1 << 16
@@ -52,6 +52,9 @@ class Control:
         if isinstance(reply, Error):
             raise UpstreamError(f"it does not list its commands: {reply.text.decode('latin-1')}")
         return read_commands(reply)
+
+    async def is_cluster(self) -> bool:
+        return b"cluster_enabled:1" in await self.ask([b"INFO", b"cluster"])
 
     async def mark_reply(self) -> tuple[bytes, bytes]:
         """How the server answers a command that it does not know: what stands before the name, and after it."""

@@ -45,7 +45,8 @@ class Behaviour:
     config: the parameters of CONFIG GET and SET, with limits where there are any; None: all. info_set, info_drop:
     fields of INFO (the latter may end in *). resp3: whether HELLO 3 is taken. hello_set: fields of HELLO's reply.
     one_slot: keys of a command or a transaction must share a slot, but for `cross_slot`. cluster: one node that owns
-    all slots is shown. scripts_refused: besides what clients can't send.
+    all slots is shown, or the cluster behind; over_cluster: the server behind may be a member of a cluster too.
+    scripts_refused: besides what clients can't send.
     """
 
     refused: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class Behaviour:
     crossslot: str = "CROSSSLOT Keys in request don't hash to the same slot"
     crossslot_in_multi: str = ""
     cluster: bool = False
+    over_cluster: bool = False
     scripts_refused: tuple[str, ...] = ()
     unavailable: str = "ERR the database behind this endpoint does not answer"
     max_clients: int = 10_000
@@ -72,7 +74,20 @@ class Behaviour:
 
     @property
     def changes_nothing(self) -> bool:
-        return not (self.refused or self.refused_categories or self.info_set or self.info_drop or self.one_slot)
+        return not (
+            self.refused
+            or self.refused_categories
+            or self.accepted
+            or self.select
+            or self.config is not None
+            or self.info_set
+            or self.info_drop
+            or not self.resp3
+            or self.hello_set
+            or self.one_slot
+            or self.cluster
+            or self.scripts_refused
+        )
 
 
 @dataclass(frozen=True)

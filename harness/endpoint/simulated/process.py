@@ -15,12 +15,14 @@ import sys
 from asyncio import sslproto
 from typing import Any, Final
 
+from .cluster import ClusterFronts
 from .connection import Connection
 from .control import Control, UpstreamError
+from .layout import Layout
 from .plan import Plan
 from .rules import Rules
 from .scripts import ScriptGuard
-from .session import Shared
+from .shared import Shared
 
 CANNOT: Final = 7
 _CRASHED: Final = 70
@@ -56,17 +58,31 @@ async def _serve(plan: Plan) -> None:
     control = Control(plan.upstream)
     shared = await _shared(plan, control)
     connections: set[Connection] = set()
-    try:
+    certificate = _tls(plan)
+
+    async def listen(shared: Shared, port: int) -> int:
         server = await loop.create_server(
-            lambda: Connection(shared, connections, _log).client,
-            plan.host,
-            plan.port,
-            ssl=_tls(plan),
-            backlog=_BACKLOG,
+            lambda: Connection(shared, connections, _log).client, plan.host, port, ssl=certificate, backlog=_BACKLOG
         )
+        listening: int = server.sockets[0].getsockname()[1]
+        return listening
+
+    jobs = set()
+    try:
+        if await control.is_cluster():
+            fronts = ClusterFronts(shared, control, listen, _log)
+            port = await fronts.open()
+            jobs.add(loop.create_task(fronts.follow()))
+        else:
+            port = await listen(shared, plan.port)
     except OSError as error:
         _end(f"can't listen on {plan.host}:{plan.port}: {error.strerror or error}")
-    print("READY", server.sockets[0].getsockname()[1], flush=True)
+    print("READY", port, flush=True)
+    await _until_told(loop, connections)
+    os._exit(0)  # at once; the kernel closes what is open
+
+
+async def _until_told(loop: asyncio.AbstractEventLoop, connections: set[Connection]) -> None:
     closed = _standard_input_closed(loop)
     while not closed.is_set():
         for connection in list(connections):
@@ -75,7 +91,6 @@ async def _serve(plan: Plan) -> None:
             await asyncio.wait_for(closed.wait(), _LOOK_S)
         except TimeoutError:
             continue
-    os._exit(0)  # at once; the kernel closes what is open
 
 
 async def _shared(plan: Plan, control: Control) -> Shared:
@@ -83,7 +98,7 @@ async def _shared(plan: Plan, control: Control) -> Shared:
     rules = Rules(plan.behaviour, facts)
     without_effect = ["select"] if plan.behaviour.select == "no-op" else []
     scripts = ScriptGuard(rules.for_scripts(), without_effect)
-    return Shared(plan, rules, scripts, await control.mark_reply(), control.ask)
+    return Shared(plan, rules, scripts, await control.mark_reply(), control.ask, Layout())
 
 
 def _tls(plan: Plan) -> ssl.SSLContext | None:

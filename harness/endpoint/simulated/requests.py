@@ -11,90 +11,44 @@ import re
 from typing import Final, Protocol
 
 from .inline import QuotesError, split_inline
+from .runs import ALIKE, BULK, RUNS, WORTH, equal_bulks
 
 PASS: Final = 0  # nobody wants to see the command
 ALL: Final = 1 << 30  # every word is wanted
 SWALLOW: Final = -1  # is not handed on; its words are shown, cut short
 
 MAX_NAME: Final = 64  # no command has a longer name
-MAX_CAPTURE: Final = 1 << 20
+MAX_CAPTURE: Final = 64 << 20  # bytes of one command's wanted words, and of all clients' together
+_FREE: Final = 1 << 14  # what a client may have in hand without being counted
+_A_WORD: Final = 64  # bytes that a word takes besides its own
 MAX_LINE: Final = 1 << 16
 MAX_WORDS: Final = (1 << 31) - 1
 MAX_BULK: Final = 512 << 20  # servers' own default
 SHOWN: Final = 128  # bytes that an error message shows of a refused command's arguments
 
 _HEAD = re.compile(rb"\*([1-9]\d{0,9})\r\n\$([1-9]\d?)\r\n")
-_BULK = re.compile(rb"\$(0|[1-9]\d{0,9})\r\n")
 _NUMBER = re.compile(rb"-?(?:0|[1-9]\d{0,18})")
 
 
-def _one_short_bulk() -> str:
-    """A bulk of 0 to 99 bytes, found by its length's digits, so that no alternative is tried in vain."""
-    tens = (
-        f"{ten}(?:\\r\\n.{{{ten}}}\\r\\n|" + "|".join(f"{one}\\r\\n.{{{ten}{one}}}\\r\\n" for one in range(10)) + ")"
-        for ten in range(1, 10)
-    )
-    return r"\$(?:" + "|".join(tens) + r"|0\r\n\r\n)"
+_TURNS: Final = 8
 
 
-# Runs of short bulks, so that a command of many small values costs a fraction of a Python step a value.
-_RUNS = [(size, re.compile(f"(?:{_one_short_bulk()}){{{size}}}+".encode(), re.DOTALL)) for size in (256, 32)]
-
-
-class _Alike:
-    """Patterns for commands in a row that begin alike and have short values, so that pipelines of small commands cost
-    a step a read and not one a command. Made for beginnings that come often; they are the same for all clients.
-    """
-
-    OFTEN: Final = 64
-    MOST: Final = 128  # patterns, and beginnings that are counted
-    WORDS: Final = 32
+class _Room:
+    """How much all clients may have in hand of commands whose words are wanted; those without room are refused."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, int] = {}
-        self._patterns: dict[bytes, re.Pattern[bytes]] = {}
+        self.taken = 0
 
-    def end(self, data: bytes, at: int, head: bytes, arguments: int) -> int:
-        """Where the last of the commands ends that follow from here, all of them with this head; -1 where none does."""
-        pattern = self._patterns.get(head)
-        if pattern is None:
-            self._count(head, arguments)
-            return -1
-        found = pattern.match(data, at)
-        return found.end() if found else -1
+    def take(self, size: int) -> bool:
+        fits = self.taken + size <= MAX_CAPTURE
+        self.taken += size if fits else 0
+        return fits
 
-    def _count(self, head: bytes, arguments: int) -> None:
-        seen = self._seen[head] = self._seen.get(head, 0) + 1
-        if seen == self.OFTEN and len(self._patterns) < self.MOST:
-            bulks_after = f"(?:{_one_short_bulk()}){{{arguments}}}+".encode()
-            self._patterns[head] = re.compile(b"(?:" + re.escape(head) + bulks_after + b")++", re.DOTALL)
-        elif len(self._seen) > self.MOST:
-            self._seen.clear()
+    def give_back(self, size: int) -> None:
+        self.taken -= size
 
 
-_ALIKE = _Alike()
-_WORTH: Final = 8  # equal bulks in a row
-_TURNS: Final = 8
-_MOST_EQUAL: Final = 1 << 14
-
-
-def _equal_bulks(data: bytes, at: int, first: re.Match[bytes], left: int) -> int:
-    """How many bulks from here on, `left` at most, have the first one's length. Every column of their frames is looked
-    at in one step.
-    """
-    head = first[0]
-    width = len(head) + int(first[1]) + 2
-    count = min(left, _MOST_EQUAL, (len(data) - at) // width)
-    columns = (*enumerate(head), (width - 2, 13), (width - 1, 10))
-    for offset, sign in columns:
-        if count < _WORTH:
-            return 0
-        start = at + offset
-        column = data[start : start + count * width : width]
-        same = bytes((sign,)) * count
-        if column != same:
-            count -= len(column.lstrip(same[:1]))
-    return count
+ROOM: Final = _Room()
 
 
 class Sink(Protocol):
@@ -102,6 +56,9 @@ class Sink(Protocol):
 
     def wanted(self, name: bytes) -> int:
         """PASS, ALL, SWALLOW, or how many words are wanted (the name is one); the others follow by `passed`."""
+
+    def further(self, words: list[bytes], count: int) -> int:
+        """How many words are wanted in all, now that those wanted so far are known; not more: that is all."""
 
     def passed(self, data: bytes | memoryview) -> None:
         """Bytes to be handed on as they are."""
@@ -131,6 +88,11 @@ class Requests:
         self._shown_room = 0
         self._count = 0
         self._run = 0  # 0: the fastest way is tried next; others: how often it failed
+        self._words: list[bytes] | None = None  # of a command whose words are wanted, so far
+        self._wanted = 0
+        self._part: bytearray | None = None  # of the word that is coming, with its line end
+        self._part_size = 0
+        self._room = self._counted = 0  # bytes in hand, as _Room counts them: free ones, and others
         self._held = self._broken = False
         self.commands = 0  # begun so far, but for those that passed side by side
 
@@ -148,6 +110,12 @@ class Requests:
         self._held = False
         self._go()
 
+    def close(self) -> None:
+        """The client has gone."""
+        self._broken = True
+        self._data, self._at, self._words, self._part = b"", 0, None, None
+        self._give_room_back()
+
     @property
     def waiting(self) -> int:
         """Bytes that came and were not dealt with."""
@@ -160,7 +128,9 @@ class Requests:
     def _go(self) -> None:
         step = True
         while step and not self._held and not self._broken:
-            if self._bulk:
+            if self._words is not None:
+                step = self._capture(self._words)
+            elif self._bulk:
                 step = self._through_bulk()
             elif self._arguments:
                 step = self._through_arguments()
@@ -200,8 +170,8 @@ class Requests:
         """A head was read; `after`: where the rest begins. False where more bytes are needed first."""
         if wanted == PASS:
             self.commands += 1  # commands alike count as one: nobody asks how many passed
-            if name and 1 < count <= _Alike.WORDS:
-                end = _ALIKE.end(self._data, self._at, self._data[self._at : after], count - 1)
+            if name and 1 < count <= ALIKE.WORDS:
+                end = ALIKE.end(self._data, self._at, self._data[self._at : after], count - 1)
                 if end >= 0:
                     self._at = end
                     return True
@@ -214,39 +184,87 @@ class Requests:
             self.commands += 1
             self._swallow(count, name, after)
             return True
-        return self._capture(count, name, min(wanted, count), after)
-
-    def _capture(self, count: int, name: bytes, wanted: int, after: int) -> bool:
-        words, at = [name], after
-        while len(words) < wanted:
-            bulk = _BULK.match(self._data, at)
-            if bulk is None:
-                return self._no_bulk(at) and False
-            size = int(bulk[1])
-            if size > MAX_BULK:
-                return self._break("invalid bulk length")
-            end = bulk.end() + size
-            if end - self._at > MAX_CAPTURE:
-                return self._give_up_capture(count, name, after)
-            if len(self._data) < end + 2:
-                return False
-            if self._data[end : end + 2] != b"\r\n":
-                return self._break("a bulk does not end in a line end")
-            words.append(self._data[bulk.end() : end])
-            at = end + 2
         self._hand_on()
         self.commands += 1
-        self._at = self._span = at
-        self._arguments = count - wanted
-        self._swallowing = not self._sink.command(words, count) and bool(self._arguments)
+        self._words, self._wanted, self._count = [name], min(wanted, count), count
+        self._at = self._span = after
+        self._arguments = count - 1
         return True
 
-    def _give_up_capture(self, count: int, name: bytes, after: int) -> bool:
-        self._hand_on()
-        self.commands += 1
+    # -- a command whose words are wanted
+
+    def _capture(self, words: list[bytes]) -> bool:
+        while len(words) < self._wanted:
+            step = self._capture_part(words, self._part) if self._part is not None else self._capture_word(words)
+            if not step or self._words is None or self._broken:
+                return step
+        self._wanted = min(self._sink.further(words, self._count), self._count)
+        if self._wanted > len(words):
+            return True
+        self._words = None
+        self._give_room_back()
+        self._swallowing = not self._sink.command(words, self._count) and bool(self._arguments)
+        return True
+
+    def _capture_word(self, words: list[bytes]) -> bool:
+        data, at = self._data, self._at
+        bulk = BULK.match(data, at)
+        if bulk is None:
+            return self._no_bulk(at) and False
+        size, start = int(bulk[1]), bulk.end()
+        if size > MAX_BULK:
+            return self._break("invalid bulk length")
+        if not self._take_room(size + _A_WORD):
+            return self._give_up_capture(words[0], start, size)
+        end = start + size
+        if len(data) < end + 2:
+            self._part, self._part_size = bytearray(data[start:]), size + 2
+            self._at = self._span = len(data)
+            return False
+        if data[end : end + 2] != b"\r\n":
+            return self._break("a bulk does not end in a line end")
+        self._captured(words, data[start:end], end + 2)
+        return True
+
+    def _capture_part(self, words: list[bytes], part: bytearray) -> bool:
+        """The rest of a word that came in pieces; each piece is looked at once."""
+        at = min(len(self._data), self._at + self._part_size - len(part))
+        part += self._data[self._at : at]
+        self._at = self._span = at
+        if len(part) < self._part_size:
+            return False
+        if part[-2:] != b"\r\n":
+            return self._break("a bulk does not end in a line end")
+        self._part = None
+        self._captured(words, bytes(memoryview(part)[:-2]), at)
+        return True
+
+    def _captured(self, words: list[bytes], word: bytes, after: int) -> None:
+        words.append(word)
+        self._arguments -= 1
         self._at = self._span = after
-        self._arguments, self._swallowing = count - 1, True
-        self._shown = None
+
+    def _take_room(self, size: int) -> bool:
+        """A command of usual size needs no permission."""
+        if self._room + size <= _FREE:
+            self._room += size
+            return True
+        if ROOM.take(size):
+            self._counted += size
+            return True
+        return False
+
+    def _give_room_back(self) -> None:
+        ROOM.give_back(self._counted)
+        self._room = self._counted = 0
+
+    def _give_up_capture(self, name: bytes, start: int, size: int) -> bool:
+        """The command is swallowed, from the word that is too much onwards."""
+        self._words = None
+        self._give_room_back()
+        self._at = self._span = start
+        self._bulk, self._arguments, self._swallowing = size + 2, self._arguments - 1, True
+        self._shown = None if self._arguments else []
         self._sink.too_large(name)
         return True
 
@@ -269,7 +287,7 @@ class Requests:
         return self._begin_with_odd_name(int(data[at + 1 : end]), end + 2)
 
     def _begin_with_odd_name(self, count: int, at: int) -> bool:
-        bulk = _BULK.match(self._data, at)
+        bulk = BULK.match(self._data, at)
         if bulk is None:
             return self._no_bulk(at) and False
         if int(bulk[1]) > MAX_BULK:
@@ -302,7 +320,9 @@ class Requests:
         if wanted == PASS:
             self._sink.passed(as_array(words))
             return
-        shown = words if wanted in (ALL, SWALLOW) else words[:wanted]
+        if wanted not in (ALL, SWALLOW):
+            wanted = max(wanted, self._sink.further(words[:wanted], len(words)))
+        shown = words if wanted == SWALLOW else words[:wanted]
         if self._sink.command(shown, len(words)) and len(shown) < len(words):
             self._sink.passed(bulks(words[len(shown) :]))
 
@@ -326,7 +346,7 @@ class Requests:
                 size, at = found
                 left -= size
                 continue
-            bulk = _BULK.match(data, at)
+            bulk = BULK.match(data, at)
             if bulk is None:
                 self._at, self._arguments = at, left
                 return self._no_bulk(at) and False
@@ -346,12 +366,12 @@ class Requests:
         other data than many small values costs next to nothing.
         """
         if self._run == 0:
-            bulk = _BULK.match(data, at)
-            size = _equal_bulks(data, at, bulk, left) if bulk else 0
-            if bulk and size >= _WORTH:
+            bulk = BULK.match(data, at)
+            size = equal_bulks(data, at, bulk, left) if bulk else 0
+            if bulk and size >= WORTH:
                 return size, at + size * (bulk.end() - at + int(bulk[1]) + 2)
         if self._run <= 1:
-            for size, pattern in _RUNS:
+            for size, pattern in RUNS:
                 if size <= left and (found := pattern.match(data, at)):
                     self._run = 0
                     return size, found.end()
@@ -366,7 +386,7 @@ class Requests:
         self._shown, self._shown_room = [name], SHOWN
 
     def _swallow_argument(self) -> bool:
-        bulk = _BULK.match(self._data, self._at)
+        bulk = BULK.match(self._data, self._at)
         if bulk is None:
             return self._no_bulk(self._at) and False
         size = int(bulk[1])
@@ -410,7 +430,7 @@ class Requests:
         end = head.find(b"\r")
         digits = head[1:end] if end >= 0 else head[1:]
         whole = end >= 0 and len(head) > end + 1
-        if (digits and not digits.isdigit()) or len(digits) > 10 or (whole and not _BULK.match(head)):
+        if (digits and not digits.isdigit()) or len(digits) > 10 or (whole and not BULK.match(head)):
             return self._break("invalid bulk length")
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .commands import CommandFacts
+from .commands import COUNTED, CommandFacts
 from .plan import Behaviour
 from .requests import ALL, PASS, SWALLOW
 from .slots import slot_of
@@ -36,6 +36,13 @@ class Rules:
         if word in self.facts or wanted != PASS:  # names that nobody knows are not kept
             memo[name] = wanted
         return wanted
+
+    def further(self, words: Sequence[bytes]) -> int:
+        """How many words hold a command's keys, where one of those seen so far tells it."""
+        at = COUNTED.get(words[0].decode("latin-1").lower()) if self.behaviour.one_slot else None
+        if at is None or len(words) <= at or not words[at].isdigit():
+            return 0
+        return min(ALL, at + 1 + int(words[at][:12]))
 
     def refused(self, name: str, subcommand: str | None = None) -> bool:
         """Both in lower case."""
@@ -94,7 +101,7 @@ class Rules:
         if self._is_looked_at(name):
             return ALL
         if name in _SCRIPTS:
-            return ALL if behaviour.one_slot else 2
+            return 3 if behaviour.one_slot else 2
         return self._for_keys(name, in_multi) if behaviour.one_slot else PASS
 
     def _is_looked_at(self, name: str) -> bool:
@@ -115,6 +122,8 @@ class Rules:
             return PASS
         if not in_multi and name in self.behaviour.cross_slot:
             return PASS
+        if name in COUNTED:
+            return COUNTED[name] + 1
         return fact.first + 1 if fact.one_key else ALL
 
     def _text(self, name: str, words: Sequence[bytes], *, subcommand: bool) -> bytes:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from . import frames
 from .frames import Error, Value
+from .layout import Address, Layout, ShownNode
 from .plan import Behaviour
-from .slots import SLOTS, slot_of
+from .slots import slot_of
 
 CLUSTER_SHOWN = ("help", "info", "keyslot", "myid", "nodes", "shards", "slots")
 
@@ -80,39 +80,53 @@ def config_objection(pairs: list[bytes], behaviour: Behaviour) -> bytes | None:
     return None
 
 
-def cluster(words: list[bytes], protocol: int, address: tuple[str, int], *, tls: bool) -> bytes:
-    """The reply to CLUSTER as the one node gives it that owns all slots. address: the one that the client reached."""
-    host, port = address[0].encode(), address[1]
-    node = hashlib.sha1(b"%b:%d" % (host, port), usedforsecurity=False).hexdigest().encode()
+def cluster(words: list[bytes], protocol: int, layout: Layout, reached: Address, *, tls: bool) -> bytes:
+    """The reply to CLUSTER by what is behind. reached: our address that the client came to."""
+    nodes = layout.nodes(reached)
     match words[1].lower():
         case b"info":
-            return frames.write_text(_CLUSTER_INFO, protocol)
+            slots = sum(last - first + 1 for node in nodes for first, last in node.ranges)
+            return frames.write_text(_CLUSTER_INFO % (slots, slots, len(nodes), len(nodes)), protocol)
         case b"keyslot" if len(words) == 3:
             return frames.write(slot_of(words[2]))
         case b"myid":
-            return frames.write(node)
+            return frames.write(_myself(nodes, reached))
         case b"nodes":
-            line = b"%b %b:%d@%d myself,master - 0 0 1 connected 0-%d\n" % (node, host, port, port + 10000, SLOTS - 1)
-            return frames.write_text(line, protocol)
+            me = _myself(nodes, reached)
+            return frames.write_text(b"".join(_nodes_line(node, node.name == me) for node in nodes), protocol)
         case b"slots":
-            return frames.write([[0, SLOTS - 1, [host, port, node, []]]])
+            return frames.write(
+                [[*part, [node.host, node.port, node.name, []]] for node in nodes for part in node.ranges]
+            )
         case b"shards":
-            return _shards(node, host, port, protocol, tls=tls)
+            return b"*%d\r\n" % len(nodes) + b"".join(_shard(node, protocol, tls=tls) for node in nodes)
         case b"help":
             return frames.write([b"CLUSTER <subcommand>. Subcommands are:", b"INFO, KEYSLOT, NODES, SHARDS, SLOTS"])
     return frames.write(Error(b"ERR wrong number of arguments for 'cluster|%b' command" % words[1].lower()[:64]))
 
 
 _CLUSTER_INFO = (
-    b"cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\ncluster_slots_pfail:0\r\n"
-    b"cluster_slots_fail:0\r\ncluster_known_nodes:1\r\ncluster_size:1\r\ncluster_current_epoch:1\r\ncluster_my_epoch:1\r\n"
+    b"cluster_state:ok\r\ncluster_slots_assigned:%d\r\ncluster_slots_ok:%d\r\ncluster_slots_pfail:0\r\n"
+    b"cluster_slots_fail:0\r\ncluster_known_nodes:%d\r\ncluster_size:%d\r\ncluster_current_epoch:1\r\n"
+    b"cluster_my_epoch:1\r\n"
 )
 
 
-def _shards(node: bytes, host: bytes, port: int, protocol: int, *, tls: bool) -> bytes:
-    place: list[Value] = [b"id", node, b"tls-port" if tls else b"port", port, b"ip", host, b"endpoint", host]
-    place += [b"role", b"master", b"replication-offset", 0, b"health", b"online"]
+def _myself(nodes: list[ShownNode], reached: Address) -> bytes:
+    return next((node.name for node in nodes if node.port == reached[1]), nodes[0].name)
+
+
+def _nodes_line(node: ShownNode, is_me: bool) -> bytes:
+    slots = b" ".join(b"%d-%d" % part if part[0] < part[1] else b"%d" % part[0] for part in node.ranges)
+    flags = b"myself,master" if is_me else b"master"
+    bus = node.port + 10000
+    return b"%b %b:%d@%d %b - 0 0 1 connected %b\n" % (node.name, node.host, node.port, bus, flags, slots)
+
+
+def _shard(node: ShownNode, protocol: int, *, tls: bool) -> bytes:
+    place: list[Value] = [b"id", node.name, b"tls-port" if tls else b"port", node.port, b"ip", node.host]
+    place += [b"endpoint", node.host, b"role", b"master", b"replication-offset", 0, b"health", b"online"]
     inner = frames.write_map(place, protocol)
-    slots = frames.write(b"slots") + frames.write([0, SLOTS - 1])
+    slots = frames.write(b"slots") + frames.write([end for part in node.ranges for end in part])
     head = b"%2\r\n" if protocol == 3 else b"*4\r\n"
-    return b"*1\r\n" + head + slots + frames.write(b"nodes") + b"*1\r\n" + inner
+    return head + slots + frames.write(b"nodes") + b"*1\r\n" + inner

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import yaml
@@ -94,7 +94,8 @@ def refused_by(name: str, server: Endpoint) -> set[str]:
         "memorystore": everything["memorystore"]["blocked"],
     }
     if name in lists:
-        return {command.lower().replace(" ", "|") for command in lists[name]}
+        management = facts()["common"]["server_management"]["commands"]
+        return {command.lower().replace(" ", "|") for command in (*lists[name], *management)}
     allowed = {command.lower().replace(" ", "|") for command in everything[name]["simulation"]["allowed"]}
     return ({"client", "config"} | admin_commands(server)) - allowed
 
@@ -147,7 +148,7 @@ def wording(name: str, command: str, refused: set[str]) -> str:
 def test_every_command_once(server: Endpoint, name: str, tmp_path: Path) -> None:
     refused = refused_by(name, server)
     wrong = []
-    with simulated(server, name, tmp_path) as endpoint:
+    with simulated(server, name, tmp_path) as endpoint, Asking(endpoint) as asking:
         for command in commands(server):
             is_refused = command in refused or command.partition("|")[0] in refused
             if name == "memorystore-cluster":
@@ -157,7 +158,7 @@ def test_every_command_once(server: Endpoint, name: str, tmp_path: Path) -> None
                     continue  # without a subcommand: whether it is refused depends on the server's own arity check
             if not is_refused and command in DANGEROUS:
                 continue
-            reply = answer(endpoint, command)
+            reply = asking.once(command)
             text = reply.text if isinstance(reply, ErrorReply) else ""
             expected = wording(name, command, refused)
             if is_refused and text != expected:
@@ -167,10 +168,24 @@ def test_every_command_once(server: Endpoint, name: str, tmp_path: Path) -> None
     assert wrong == []
 
 
-def answer(endpoint: Endpoint, command: str) -> Reply:
-    """Sent without arguments, which no allowed command may take amiss but by saying so."""
-    with Connection(endpoint, timeout_s=10) as connection:
+class Asking:
+    """One connection for many commands; a new one where a command ended it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._connection = Connection(endpoint, timeout_s=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def once(self, command: str) -> Reply:
+        """Sent without arguments, which no allowed command may take amiss but by saying so."""
         try:
-            return connection.command(*command.split("|"))
+            return self._connection.command(*command.split("|"))
         except ConnectionLost as lost:
+            self._connection.close()
+            self._connection = Connection(self._endpoint, timeout_s=30)
             return str(lost).encode()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.endpoint.simulated.inline import QuotesError, split_inline
 from harness.endpoint.simulated.requests import ALL, MAX_CAPTURE, PASS, SWALLOW, Requests, as_array
 
-WANTED = {b"INFO": ALL, b"ROLE": SWALLOW, b"EVAL": 2, b"CONFIG": ALL}
+WANTED = {b"INFO": ALL, b"ROLE": SWALLOW, b"EVAL": 2, b"CONFIG": ALL, b"EVALKEYS": 3}
 
 
 class Seen:
@@ -22,6 +22,9 @@ class Seen:
 
     def wanted(self, name: bytes) -> int:
         return WANTED.get(name, PASS)
+
+    def further(self, words: list[bytes], count: int) -> int:
+        return 3 + int(words[2]) if words[0] == b"EVALKEYS" and len(words) > 2 and words[2].isdigit() else 0
 
     def passed(self, data: bytes | memoryview) -> None:
         if self.events and self.events[-1][0] == "passed":
