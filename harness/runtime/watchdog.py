@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 
 MARKER_VARIABLE = "REPLICATION_HARNESS_OWNER"
 DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -59,15 +60,25 @@ def main(marker: str) -> None:
         elif word == "docker":
             path, _, label = rest.rpartition(" ")
             docker.append((path, label))
+    if docker:  # before their folders: the daemon makes those anew while a container still starts
+        sweep(marker, pids, [])
+        _sweep_docker(dict.fromkeys(docker), folders)
     sweep(marker, pids, folders)
-    for path, label in docker:
-        _sweep_docker(path, label)
 
 
-def _sweep_docker(path: str, label: str) -> None:
+def _sweep_docker(what: Iterable[tuple[str, str]], folders: list[str]) -> None:
     """Loaded only here, since most runs have nothing to do with Docker."""
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-    importlib.import_module("docker_sweep").remove_labelled(path, label)
+    remove_labelled = importlib.import_module("docker_sweep").remove_labelled
+
+    def remove_folders() -> bool:
+        left = [folder for folder in folders if os.path.lexists(folder)]
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+        return bool(left)
+
+    for path, label in what:
+        remove_labelled(path, label, remove_folders)
 
 
 def sweep(marker: str, pids: dict[int, str], folders: list[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine.daemon import DEFAULT_SOCKET
+from harness.engine.daemon import socket_path
 from harness.errors import SetupError
 from harness.runtime.container import ContainerRuntime
 from harness.runtime.docker_sweep import remove_labelled
@@ -92,6 +92,7 @@ def victim(client: Any, run_id: str, tmp_path: Path) -> Iterator[Callable[[int, 
     process.communicate()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("seconds", [0.02, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0, 1.3, 1.7])
 def test_nothing_is_left_five_seconds_after_a_kill(
     victim: Callable[[int, float], int], client: Any, run_id: str, tmp_path: Path, seconds: float
@@ -154,7 +155,7 @@ def test_the_sweep_spares_what_carries_another_label(client: Any, run_id: str) -
     mine = client.networks.create(f"{run_id}-mine", labels={RUN: run_id})
     other = client.networks.create(f"{run_id}-other", labels={RUN: f"{run_id}-other"})
     try:
-        remove_labelled(DEFAULT_SOCKET, f"{RUN}={run_id}")
+        remove_labelled(socket_path(), f"{RUN}={run_id}")
         assert inventory(client, f"{RUN}={run_id}") == NOTHING
         assert inventory(client, f"{RUN}={run_id}-other")["networks"] == [other.id]
         assert mine.id != other.id
