@@ -18,6 +18,7 @@ from harness.scenario.moment import Moment
 from harness.topology import CLIENT, Link, cluster_nodes
 
 SECONDS_A_DRAW = 2.0
+COMMANDS_TO_MEET = 20
 MOST_EXPLICIT_SIZES = 8
 
 # What a command costs without any fault, generously: a loaded machine, and servers that replicate it.
@@ -60,11 +61,22 @@ def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> Sear
 
 
 def always(scenario: Scenario) -> tuple[Draw, ...]:
-    """The examples that no run may miss: nothing, and a single value, where the bounds allow them."""
+    """The examples that no run may miss: nothing, and a single value, where the bounds allow them; where there are
+    faults also many values at the faults' own times, because few and large batches may pass them by.
+    """
     drawn = scenario.property or Property()
     batch = _batch(_shapes(scenario, drawn)[0], drawn.batch.size.min)
     counts = (count for count in (0, 1) if drawn.values.min <= count <= drawn.values.max)
-    return tuple(Draw(count, batch, scenario.faults) for count in counts)
+    few = tuple(Draw(count, batch, scenario.faults) for count in counts)
+    return (*few, _met(scenario, drawn)) if scenario.faults else few
+
+
+def _met(scenario: Scenario, drawn: Property) -> Draw:
+    """As many values as the bounds and a draw's time allow, in so many commands that each fault meets some."""
+    size = max(drawn.batch.size.min, min(drawn.batch.size.max, drawn.values.max // COMMANDS_TO_MEET))
+    batch = _batch(_shapes(scenario, drawn)[0], size)
+    values = max(drawn.values.min, min(drawn.values.max, affordable(scenario, batch, SECONDS_A_DRAW)))
+    return Draw(values, batch, scenario.faults)
 
 
 def apply(scenario: Scenario, draw: Draw, key: str) -> Scenario:

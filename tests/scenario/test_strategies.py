@@ -128,6 +128,20 @@ def test_nothing_and_one_value_are_always_drawn(made: Made, bounds: str, counts:
     assert always(scenario) == tuple(Draw(count, Batch(shape="multi", size=3), ()) for count in counts)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "batch", "many"),
+    [
+        ("{min: 0, max: 500}", "{shapes: [variadic], size: {min: 1, max: 200}}", (500, 25)),
+        ("{min: 5, max: 9}", "{shapes: [multi], size: {min: 3, max: 4}}", (9, 3)),
+    ],
+)
+def test_with_faults_many_values_are_always_drawn(made: Made, bounds: str, batch: str, many: tuple[int, int]) -> None:
+    scenario = made(TIMED + f"property: {{values: {bounds}, batch: {batch}}}\n")
+    last = always(scenario)[-1]
+    assert (last.values, last.batch.size) == many
+    assert last.faults == scenario.faults
+
+
 def test_a_draw_can_be_a_key_of_a_table(made: Made) -> None:
     scenario = made(TIMED + PROPERTY)
     each(scenario, lambda draw: {draw: 1}[Draw(draw.values, draw.batch, draw.faults)])
