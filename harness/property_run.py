@@ -24,6 +24,7 @@ from harness.cycle import Cycle, make_writers, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
 from harness.fault.reshape import Reshapeable, restore
+from harness.fault.schedule import applicable
 from harness.observation import can_refuse, judged_nodes, misplaced_keys, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
@@ -234,7 +235,7 @@ class Drawing:
         claimed = [self._claimed(workload) for workload in scenario.workloads()]
         plans = plan_streams("workload", claimed, shards=len(stage.deployment.topology.primaries))
         nodes = judged_nodes(scenario, stage.deployment.topology)
-        faults = scenario.faults if stage.external is None else ()
+        faults = applicable(scenario.faults, stage.deployment.capabilities) if stage.external is None else ()
         give_up_s = give_up_after(None, scenario.expect.give_up_s)
         cycle = Cycle(stage.deployment, plans, faults, nodes, place, give_up_s, can_refuse(scenario), self.views)
         observed = run_cycle(cycle, _NoLaps())

@@ -15,7 +15,7 @@ from harness.endpoint.address import Endpoint, read_endpoints
 from harness.endpoint.profile import profile
 from harness.engine.binaries import Engine, choose
 from harness.errors import UsageError
-from harness.fault.schedule import disturbances, proxied_links
+from harness.fault.schedule import applicable, disturbances, proxied_links
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
 from harness.options import Options, pair
 from harness.plan import StreamPlan, plan_streams
@@ -100,7 +100,19 @@ def _own_stage(
     deployment, proxy = start(loaded.topology, links, options, run_id, stack)
     preload = plan_streams("preload", scenario.preload)
     workload = plan_streams("workload", scenario.workloads(), shards=len(loaded.topology.primaries))
-    return Stage(deployment, proxy, preload, workload, scenario.faults, ())
+    faults = applicable(scenario.faults, deployment.capabilities)
+    rest = [fault for fault in scenario.faults if fault not in faults]
+    not_applied = tuple(f"{what.what} on {what.place}: {why_not(deployment.runtime)}" for what in disturbances(rest))
+    return Stage(deployment, proxy, preload, workload, faults, not_applied)
+
+
+def why_not(runtime: str) -> str:
+    """Why packets can't be lost there, in words."""
+    if runtime != "container":
+        return f"runtime {runtime} loses no packets; --runtime container does"
+    from harness.runtime.packet_loss import why_no_loss
+
+    return f"packets can't be lost here: {why_no_loss()}"
 
 
 def _as_processes(

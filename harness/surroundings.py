@@ -120,7 +120,10 @@ def _runtime_container() -> Finding:
         return Finding("runtime container", None, f"no: {failure}")
     program = shutil.which("toxiproxy-server")
     chosen = f"an image of {program}" if program else image.reference if image else "embedded, unless one can be pulled"
-    return Finding("runtime container", True, f"every topology, with faults on links; fault proxy: {chosen}")
+    from harness.runtime.packet_loss import why_no_loss
+
+    loss = f"no packet loss ({reason})" if (reason := why_no_loss()) else "packet loss"
+    return Finding("runtime container", True, f"every topology, with faults on links; {loss}; fault proxy: {chosen}")
 
 
 def _runtimes(findings: Sequence[Finding]) -> list[Finding]:

@@ -34,16 +34,17 @@ def up(loaded: LoadedScenario, options: Options, *, faults: bool) -> Iterator[Ke
     """
     if options.runtime_name() == "external":
         raise UsageError("`up` starts servers, and those of runtime external are running already")
-    todo = disturbances(loaded.scenario.faults) if faults else ()
-    timed = tuple(_until_the_end(what) for what in todo if _has_a_moment(what))
     stage_for = loaded if faults else replace(loaded, scenario=loaded.scenario.model_copy(update={"faults": ()}))
     with open_stage(stage_for, options, options.new_run_id()) as stage, ExitStack() as stack:
         stage.deployment.attach()
+        todo = disturbances(stage.faults)
+        timed = tuple(_until_the_end(what) for what in todo if _has_a_moment(what))
         if timed:
             watch = stack.enter_context(RunWatch(stage.deployment, ()))
             nemesis = stack.enter_context(Nemesis(timed, stage.deployment.proxied, (0,), watch))
             nemesis.wait_at(0, 0)  # its clock runs from here
-        yield Kept(stage.deployment, tuple(_why_not(what) for what in todo if not _has_a_moment(what)))
+        momentless = tuple(_why_not(what) for what in todo if not _has_a_moment(what))
+        yield Kept(stage.deployment, (*momentless, *stage.not_applied))
 
 
 def _has_a_moment(what: Disturbance) -> bool:

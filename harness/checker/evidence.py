@@ -144,7 +144,7 @@ class FaultRecord:
 
     values: elements sent while it was active; bytes: growth of the primary's offset (client links: bytes of our own
     client; on full_sync: RDB bytes); link_seen_down: None where nothing requires it; met: it met something;
-    why_not: the reason where it did not.
+    why_not: the reason where it did not; packets_lost: None where it is no loss of packets.
     """
 
     fault: str
@@ -158,6 +158,7 @@ class FaultRecord:
     link_seen_down: bool | None
     met: bool
     why_not: str = ""
+    packets_lost: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from harness.checker.evidence import FaultRecord
 from harness.errors import Failure
-from harness.fault.link import FaultLink
+from harness.fault.link import FaultLink, Lossy
 from harness.fault.schedule import Disturbance
+from harness.fault.toxic import LOSS
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.scenario.model import Fault, StrayWrite
 from harness.topology import Link
@@ -78,6 +79,7 @@ class ActiveFault:
         self._cut = False
         self._before = self._after = (0, 0)
         self._rdb_bytes = 0
+        self._lost = 0  # packets
         self._breaks_before = 0
         self._broke = False
         self._syncs_before = (0, 0)
@@ -191,6 +193,8 @@ class ActiveFault:
                 self._look()
                 self._await_meeting()
             self._after = self._measure()
+            if self._loses_packets:
+                self._look_for_loss()
         with self._noting_errors("not healed: "):
             self._undo(still_cut)
         self.healed_s = self._clock()
@@ -215,6 +219,17 @@ class ActiveFault:
                 self._await(self._has_broken, SEEN_WITHIN_S)
         elif self._sent_since():
             self._await(lambda: self._measure()[1] > self._before[1], SEEN_WITHIN_S)
+            if self._loses_packets:
+                self._await(self._look_for_loss, SEEN_WITHIN_S)
+
+    @property
+    def _loses_packets(self) -> bool:
+        return self.what.toxic is not None and self.what.toxic.kind == LOSS
+
+    def _look_for_loss(self) -> bool:
+        if isinstance(self._target, Lossy) and self._toxic_name is not None:
+            self._lost = self._target.lost(self._toxic_name)
+        return self._lost > 0
 
     def _sent_since(self) -> bool:
         return self._watch.sent() > self._before[0]
@@ -267,6 +282,7 @@ class ActiveFault:
             values=values,
             bytes=traffic,
             link_seen_down=self.seen_down if self.what.severs else None,
+            packets_lost=self._lost if self._loses_packets else None,
             met=not why_not,
             why_not=why_not,
         )
@@ -290,6 +306,8 @@ class ActiveFault:
             return "no values were sent while it was active"
         if not traffic:
             return "the primary's offset did not grow while it was active"
+        if self._loses_packets and not self._lost:
+            return "no packet was lost while it was active"
         return "the link was down all the while" if self._needs_the_link() and not self._seen_up else ""
 
     def _event_missed(self, traffic: int) -> str:

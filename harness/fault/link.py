@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from harness.fault.toxic import Toxic
 from harness.topology import Link
@@ -31,3 +31,11 @@ class FaultLink(Protocol):
 
     def close(self) -> None:
         """Remove the proxy and close its connections."""
+
+
+@runtime_checkable
+class Lossy(Protocol):
+    """A link on which packets can be made to vanish."""
+
+    def lost(self, toxic_name: str) -> int:
+        """How many packets this loss has met so far."""

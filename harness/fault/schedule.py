@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from harness.fault.toxic import Direction, Toxic
+from harness.fault.toxic import LOSS, Direction, Toxic
 from harness.scenario.model import Fault, StrayWrite
 from harness.scenario.moment import Moment
 from harness.topology import Link, Topology
@@ -19,6 +19,7 @@ _ATTRIBUTES = {
     "timeout": {"timeout_ms": "timeout"},
     "reset_peer": {"timeout_ms": "timeout"},
     "limit_data": {"limit_bytes": "bytes"},
+    LOSS: {"loss_percent": "percent"},
 }
 _SEVERING = ("cut", "reset_peer")  # a link that has met one of these must have been seen down
 
@@ -58,6 +59,11 @@ def proxied_links(faults: Sequence[Fault], topology: Topology) -> tuple[Link, ..
     """The links that must lead through a fault proxy, each once, in the topology's order."""
     named = {Link.parse(fault.link) for fault in faults if fault.link}
     return tuple(link for link in topology.links if link in named)
+
+
+def applicable(faults: Sequence[Fault], capabilities: Collection[str]) -> tuple[Fault, ...]:
+    """Those that a runtime with these capabilities can apply."""
+    return tuple(fault for fault in faults if fault.toxic != LOSS or LOSS in capabilities)
 
 
 def _disturbance(fault: Fault) -> Disturbance:

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from harness.topology import Link
 
+LOSS = "loss"  # of packets: no toxic of Toxiproxy's, but a rule of the kernel's
+
 
 class Direction(StrEnum):
     """Which way the disturbed bytes travel on a link ``source->target``."""
@@ -32,13 +34,13 @@ def stream_of(link: Link, direction: Direction) -> str:
 
 @dataclass(frozen=True)
 class Toxic:
-    """One toxic as Toxiproxy knows it.
+    """One toxic as Toxiproxy knows it, or LOSS with its attribute percent.
 
     kind: latency, bandwidth, slicer, slow_close, timeout, reset_peer or limit_data; attributes: Toxiproxy's own
     names and units (ms; KB/s of 1000 bytes; slicer delay in us); toxicity: share of connections it meets, 0..1.
     """
 
     kind: str
-    attributes: Mapping[str, int] = field(default_factory=dict)
+    attributes: Mapping[str, float] = field(default_factory=dict)
     direction: Direction = Direction.TO_TARGET
     toxicity: float = 1.0

@@ -17,11 +17,12 @@ from harness.engine.daemon import Client, socket_path
 from harness.engine.images import Image
 from harness.errors import SetupError
 from harness.fault.link import FaultLink
-from harness.fault.toxic import Toxic
+from harness.fault.toxic import LOSS
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
 from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
 from harness.runtime.base import Capability, LinkOpener
+from harness.runtime.container_link import ContainerLink
 from harness.runtime.container_network import ContainerNetwork
 from harness.runtime.container_proxy import open_proxy
 from harness.runtime.container_server import ContainerServer, Place, use_ryuk_where_at_hand
@@ -31,14 +32,20 @@ from harness.runtime.labels import OWNER, owner_labels
 from harness.runtime.local import Ports
 from harness.runtime.loopback import free_ports, own_address
 from harness.runtime.owner import Owner
+from harness.runtime.packet_loss import why_no_loss
 from harness.runtime.server_config import ServerPlan
 from harness.topology import Link, Node, Topology
 
-CAPABILITIES: frozenset[Capability] = frozenset(
+_ALWAYS: frozenset[Capability] = frozenset(
     {"pause", "kill", "restart", "partition", "custom_port", "link_faults", "sync_counts", "exclusive"}
 )
 _FIRST_LINK_PORT = 20001
 _AT_ONCE = 4
+
+
+def capabilities() -> frozenset[Capability]:
+    """What can be done here: packets can be lost where the kernel and our rights allow it."""
+    return _ALWAYS if why_no_loss() else _ALWAYS | {LOSS}
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,6 @@ class ContainerRuntime:
     """
 
     name = "container"
-    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class ContainerRuntime:
     ) -> None:
         self._client, self._images, self._ports, self._owner = client, images, ports, owner
         self._links = links or Links("embedded")
+        self.capabilities = capabilities()
 
     def deploy(
         self, topology: Topology, proxied: Sequence[Link] = (), opener: LinkOpener | None = None
@@ -99,10 +106,10 @@ class ContainerDeployment(ServersDeployment):
     """Started containers. proxy: the fault proxy that was opened for it, if any."""
 
     runtime = ContainerRuntime.name
-    capabilities = CAPABILITIES
 
     def __init__(self, topology: Topology, client: Client, owner: Owner, run_id: str) -> None:
         super().__init__(topology)
+        self.capabilities = capabilities()
         self._owner, self._client = owner, client
         self._host = ""
         self._labels = owner_labels(owner.marker, run_id)
@@ -190,13 +197,17 @@ class ContainerDeployment(ServersDeployment):
             assert not isinstance(opener, Image)
             self._require_visible("a fault proxy on this machine")
             listen = self._host if link.is_client else self.network.gateway
-            self._proxied[link] = opener.open_link(self._link_name(link), self._inside(link), listen)
+            self._see(link, opener.open_link(self._link_name(link), self._inside(link), listen))
 
     def _open_inside(self, link: Link, proxy: FaultProxy, port: int) -> None:
         """In the proxy's own container, which we and the nodes reach at the same address."""
         address = proxy.url.removeprefix("http://").rpartition(":")[0]
         made = proxy.open_link(self._link_name(link), self._inside(link), "0.0.0.0", port)
-        self._proxied[link] = _SeenLink(made, (address, port))
+        self._see(link, made, (address, port))
+
+    def _see(self, link: Link, made: FaultLink, listen: tuple[str, int] | None = None) -> None:
+        pid = None if link.is_client else self._container(link.target).pid
+        self._proxied[link] = ContainerLink(made, link, listen or made.listen, pid)
 
     def _link_name(self, link: Link) -> str:
         return f"{link.source}-{link.target}-{self._name}"
@@ -255,31 +266,6 @@ class ContainerDeployment(ServersDeployment):
             self._network.remove()
             self._network = None
         self._owner.docker_is_clean(self._name)
-
-
-class _SeenLink:
-    """A link whose proxy calls its address differently from those who dial it."""
-
-    def __init__(self, link: FaultLink, listen: tuple[str, int]) -> None:
-        self._link, self.listen = link, listen
-
-    def add(self, toxic: Toxic, link: Link) -> str:
-        return self._link.add(toxic, link)
-
-    def remove(self, toxic_name: str) -> None:
-        self._link.remove(toxic_name)
-
-    def cut(self) -> None:
-        self._link.cut()
-
-    def restore(self) -> None:
-        self._link.restore()
-
-    def clear(self) -> None:
-        self._link.clear()
-
-    def close(self) -> None:
-        self._link.close()
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:

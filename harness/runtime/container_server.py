@@ -112,6 +112,11 @@ class ContainerServer(Server):
     def _raw(self) -> Any:
         return self._container.get_wrapped_container()
 
+    def pid(self) -> int:
+        """Of its first process, as the daemon's machine numbers it; 0 where it does not run."""
+        self._raw.reload()
+        return int(self._raw.attrs["State"]["Pid"])
+
     def ended(self, wait_s: float) -> str | None:
         if self._container._container is None:
             return "was not started"

@@ -45,6 +45,10 @@ def _problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, st
 
 
 def _link_problems(fault: Fault, link: Link, topology: Topology) -> Iterator[tuple[str, str]]:
+    if fault.toxic == "loss" and link.is_client:
+        yield "link", f"packets are lost on replication links only, and {link} is a client's"
+    if fault.toxic == "loss" and topology.is_cluster:
+        yield "toxic", "packets can't be lost in a cluster, whose nodes tell each other where they are"
     yield from _direction_problems(fault, link)
     yield from _event_problems(fault, link)
     if link.is_client and topology.nodes[link.target] in topology.primaries and stops_the_writer(fault):
@@ -138,6 +142,8 @@ def _figure_problems(fault: Fault) -> Iterator[tuple[str, str]]:
             yield key, f"{key} does not belong to {fault.toxic}; {takes}"
     if fault.toxic == "cut":
         yield from _cut_problems(fault)
+    if fault.toxic == "loss" and fault.toxicity != 1.0:
+        yield "toxicity", "loss takes no toxicity: it meets every packet alike; loss_percent says how many vanish"
     yield from _random_part_problems(fault)
 
 

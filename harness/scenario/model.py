@@ -61,7 +61,9 @@ Shape = Literal["single", "pipeline", "variadic", "multi"]
 WorkloadKind = Literal[
     "list_append", "sorted_set", "string", "hash", "set", "stream", "sharded_list", "sharded_sorted_set"
 ]
-ToxicName = Literal["latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "cut"]
+ToxicName = Literal[
+    "latency", "bandwidth", "slicer", "slow_close", "timeout", "reset_peer", "limit_data", "loss", "cut"
+]
 
 
 def _directive_value(value: object) -> object:
@@ -290,6 +292,9 @@ class Fault(Model):
     )
     limit_bytes: Annotated[int, Whole(0, 10**12)] | None = Field(
         None, description="limit_data: each connection closes after this many bytes"
+    )
+    loss_percent: Annotated[float, Decimal(100)] | None = Field(
+        None, description="loss: share of the packets that vanish"
     )
 
     @model_validator(mode="after")

@@ -31,6 +31,9 @@ TOXICS: Mapping[str, ToxicFigures] = {
     "timeout": ToxicFigures("bytes vanish and the connection closes after this; 0: it never closes", ("timeout_ms",)),
     "reset_peer": ToxicFigures("connections are reset after this, new ones as well", ("timeout_ms",)),
     "limit_data": ToxicFigures("each connection closes after this many bytes", ("limit_bytes",)),
+    "loss": ToxicFigures(
+        "packets vanish and are sent again, on replication links in containers only", ("loss_percent",)
+    ),
     "cut": ToxicFigures("the link is down, both ways, and new connections are refused"),
 }
 FIGURES: tuple[str, ...] = tuple(dict.fromkeys(figure for toxic in TOXICS.values() for figure in toxic.all))

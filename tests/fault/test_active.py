@@ -55,6 +55,17 @@ class TestReplicationLinks:
         one.heal()
         assert told(one) == (sent, grown, why_not)
 
+    @pytest.mark.parametrize(("lost", "why_not"), [(3, ""), (0, "no packet was lost while it was active")])
+    def test_of_a_loss_packets_must_have_vanished(self, lost, why_not):
+        world = World("a->b")
+        one = active_fault(world, toxic="loss", loss_percent=5)
+        one.apply()
+        world.write(5)
+        world.lost = lost
+        one.heal()
+        assert told(one) == (5, 50, why_not)
+        assert one.record().packets_lost == lost
+
     def test_what_went_before_and_after_does_not_count(self):
         world = World("a->b")
         one = active_fault(world)

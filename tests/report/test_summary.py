@@ -87,6 +87,7 @@ def test_the_whole_object(tmp_path: Path) -> None:
                 "link_seen_down": None,
                 "met": True,
                 "why_not": "",
+                "packets_lost": None,
             }
         ],
         "sync": {"a->b": {"full": 1, "partial": 2, "full_started": 1}},

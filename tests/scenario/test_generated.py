@@ -80,4 +80,6 @@ def test_the_example_is_right(load_text: Load) -> None:
 def test_every_toxic_and_its_figures_are_in_the_table() -> None:
     properties = Fault.model_json_schema()["properties"]
     assert list(TOXICS) == next(branch["enum"] for branch in properties["toxic"]["anyOf"] if "enum" in branch)
-    assert set(FIGURES) == {name for name in properties if name.endswith(("_ms", "_bytes", "_us", "_per_s"))}
+    assert set(FIGURES) == {
+        name for name in properties if name.endswith(("_ms", "_bytes", "_us", "_per_s", "_percent"))
+    }

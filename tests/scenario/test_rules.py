@@ -107,6 +107,14 @@ def test_one_directive_twice(mistakes: Mistakes) -> None:
         ("at: 1%, link: a->b, toxic: timeout", ["toxic: timeout needs timeout_ms"]),
         ("at: 1%, link: a->b, toxic: reset_peer", ["toxic: reset_peer needs timeout_ms"]),
         ("at: 1%, link: a->b, toxic: limit_data", ["toxic: limit_data needs limit_bytes"]),
+        ("at: 1%, link: a->b, toxic: loss", ["toxic: loss needs loss_percent"]),
+        (
+            "at: 1%, link: client->b, toxic: loss, loss_percent: 5, toxicity: 0.5",
+            [
+                "link: packets are lost on replication links only, and client->b is a client's",
+                "toxicity: loss takes no toxicity: it meets every packet alike; loss_percent says how many vanish",
+            ],
+        ),
         ("at: 1%, link: a->b, toxic: cut, timeout_ms: 5", ["timeout_ms: timeout_ms does not belong to cut; it takes no figures"]),
         (
             "at: 1%, link: a->b, toxic: latency, latency_ms: 5, kb_per_s: 5",

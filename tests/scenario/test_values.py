@@ -125,7 +125,7 @@ def test_a_value(mistakes: Mistakes, was: str, becomes: str, lines: list[str]) -
         ("faults: [{at: 1%, link: ab, toxic: latncy}]", [
             "8:25: faults.0.link: expected a link, source->target, not 'ab'",
             "8:36: faults.0.toxic: expected one of latency, bandwidth, slicer, slow_close, timeout, reset_peer, limit_data, "
-            "cut, not 'latncy'; did you mean 'latency'?",
+            "loss, cut, not 'latncy'; did you mean 'latency'?",
         ]),
         ("faults: [{at: soon, link: a->b, toxic: cut}]", [
             "8:15: faults.0.at: expected a share (20%), seconds (1.5s) or an event (full_sync, link_up, written), not 'soon'",

@@ -28,7 +28,7 @@ class World:
     def __init__(self, *links: str) -> None:
         self.links: dict[Link, FakeLink] = {Link.parse(name): FakeLink(self, Link.parse(name)) for name in links}
         self.up = dict.fromkeys(self.links, True)
-        self.offset = self.client_bytes = self.rdb = 0
+        self.offset = self.client_bytes = self.rdb = self.lost = 0
         self.broken: Counter[Link] = Counter()
         self.syncs = (0, 0)
         self.sent_by: Counter[int] = Counter()
@@ -92,6 +92,10 @@ class FakeLink:
         self._number += 1
         self._toxics.append(f"{toxic.kind}_{self._number}")
         return self._toxics[-1]
+
+    def lost(self, toxic_name: str) -> int:
+        assert toxic_name in self._toxics
+        return self._world.lost
 
     def remove(self, toxic_name: str) -> None:
         if toxic_name not in self._toxics:

@@ -1,0 +1,54 @@
+"""A link between containers: disturbed by its fault proxy, and by packets that vanish where its replica is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.errors import SetupError
+from harness.fault.link import FaultLink
+from harness.fault.toxic import LOSS, Toxic
+from harness.runtime.packet_loss import PacketLoss
+from harness.topology import Link
+
+
+class ContainerLink:
+    """listen: where those who dial it reach the proxy, which may call its own address differently; pid: of the replica,
+    None for a client's link.
+    """
+
+    def __init__(
+        self, through: FaultLink, link: Link, listen: tuple[str, int], pid: Callable[[], int] | None = None
+    ) -> None:
+        self._through, self._link, self.listen = through, link, listen
+        self._loss = PacketLoss(link.target, pid, listen) if pid else None
+
+    def add(self, toxic: Toxic, link: Link) -> str:
+        if toxic.kind != LOSS:
+            return self._through.add(toxic, link)
+        if self._loss is None:
+            raise SetupError(f"packets are lost on replication links only, and {self._link} is a client's")
+        return self._loss.add(toxic)
+
+    def lost(self, toxic_name: str) -> int:
+        return self._loss.lost(toxic_name) if self._loss else 0
+
+    def remove(self, toxic_name: str) -> None:
+        if self._loss and self._loss.holds(toxic_name):
+            self._loss.remove(toxic_name)
+        else:
+            self._through.remove(toxic_name)
+
+    def cut(self) -> None:
+        self._through.cut()
+
+    def restore(self) -> None:
+        self._through.restore()
+
+    def clear(self) -> None:
+        if self._loss:
+            self._loss.clear()
+        self._through.clear()
+
+    def close(self) -> None:
+        """The rules go with their container."""
+        self._through.close()
