@@ -20,11 +20,12 @@ from harness.errors import Failure
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
-from harness.placement import DeploymentRouter, Shard, shards_of
+from harness.placement import DeploymentRouter, Shard, amiss, shards_of, written_shard
 from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.read import read_any
+from harness.resp.replication_info import role_in
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
 from harness.runtime.readiness import WaitedTooLongError
 from harness.scenario.model import Fault
@@ -77,6 +78,11 @@ class Cycle:
         return tuple(topology.nodes) if topology.is_cluster else self.roots
 
     @property
+    def losing(self) -> frozenset[str]:
+        """The shards of which a fault may cost acknowledged writes."""
+        return frozenset(str(fault.failover) for fault in self.faults if fault.loses)
+
+    @property
     def by_canary(self) -> frozenset[str]:
         """The nodes whose offsets tell nothing."""
         return self.deployment.by_canary if isinstance(self.deployment, VouchedByCanary) else frozenset()
@@ -117,7 +123,7 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.begin("converge")
         moments = [*(writer.last_acknowledged_at for writer in writers), nemesis.last_heal]
         since = max((moment for moment in moments if moment), default=time.monotonic())
-        shards = shards_of(cycle.deployment, plans, cycle.nodes)
+        shards, unsure = _shards(cycle, plans)
         acknowledged = _acknowledged(cycle.plans, writers)
         end = _converge_all(_Converging(cycle, views, before, since), shards, acknowledged)
         laps.end("converge")
@@ -125,7 +131,7 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.begin("verify")
         vouched = Vouched(cycle, watch, since)
         readings = tuple(
-            read(cycle.deployment, node, plan, cycle.place, vouched.ready)
+            read(cycle.deployment, node, plan, cycle.place, vouched.ready, role=shard.role_of(node))
             for shard in shards
             for node in shard.nodes
             for plan in shard.keys.values()
@@ -138,9 +144,18 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
             targets=end.targets,
             convergences=(*end.convergences, *vouched.convergences()),
             faults=nemesis.records(),
-            doubts=(*doubts, *end.doubts),
+            doubts=(*doubts, *unsure, *end.doubts),
             nodes=tuple(dict.fromkeys(node for shard in shards for node in shard.nodes)),
         )
+
+
+def _shards(cycle: Cycle, plans: Sequence[StreamPlan]) -> tuple[tuple[Shard, ...], tuple[str, ...]]:
+    """Who has which keys at the end, and what of it is in doubt."""
+    try:
+        shards = shards_of(cycle.deployment, plans, cycle.nodes, cycle.losing)
+        return shards, amiss(cycle.deployment, shards, plans)
+    except Failure as error:
+        return (), (f"who has which keys at the end is not known: {error}",)
 
 
 def _acknowledged(plans: Sequence[StreamPlan], writers: Sequence[Writer]) -> dict[str, int]:
@@ -233,7 +248,8 @@ def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, index:
         return NumberedWriter(write_plan(plans[0]), _route(cycle, plans[0]), ledgers[0], marks, index=index)
     refusing = cycle.refusals_possible or any(fault.reshapes for fault in cycle.faults)
     router = DeploymentRouter(cycle.deployment, refusing, plans[0].db)
-    written = list(zip(map(write_plan, plans), ledgers, strict=True))
+    plans_to_write = [replace(write_plan(plan), lossy=bool(cycle.losing)) for plan in plans]
+    written = list(zip(plans_to_write, ledgers, strict=True))
     return ClusterWriter(written, router, marks, index=index)
 
 
@@ -356,8 +372,12 @@ def read(
     plan: StreamPlan,
     place: Place,
     ready: Callable[[Connection, str, StreamPlan], None],
+    *,
+    role: str = "",
 ) -> Reading:
-    """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads."""
+    """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads;
+    role: which the node must have when that connection has read, "" for any.
+    """
     sink = place.sink(node, plan.reading)
     state, length, found_type, error = KeyState.UNREADABLE, 0, None, None
     try:
@@ -366,7 +386,10 @@ def read(
                 connection.command("READONLY")  # an owner of the slot answers all the same
             ready(connection, node, plan)
             found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores, numbers=plan.numbers)
+            wrong_role = _wrong_role(connection, role)
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
+        if wrong_role:
+            state, error = KeyState.UNREADABLE, wrong_role
     except Failure as failure:
         error = str(failure)
     except BaseException:
@@ -375,6 +398,14 @@ def read(
     sink.close()
     runs = place.runs(node, plan.reading)
     return Reading(node, plan.reading, state, runs, length=length, found_type=found_type, error=error)
+
+
+def _wrong_role(connection: Connection, role: str) -> str:
+    """Why what this connection read does not count, where the node at its other end is not what it was taken for."""
+    if not role:
+        return ""
+    found = role_in(connection.command("ROLE"))
+    return "" if found == role else f"the node that answered is a {found or 'node without a role'}, not a {role}"
 
 
 def read_now(deployment: Deployment, node: str, plans: Sequence[StreamPlan], place: Place) -> tuple[Reading, ...]:
@@ -436,4 +467,14 @@ def _stream(cycle: Cycle, plan: StreamPlan, shards: Sequence[Shard]) -> Stream:
         stride=plan.numbers.stride,
         read_as=plan.read_as,
         nodes=next((shard.nodes for shard in shards if plan.reading in shard.keys), ()),
+        shards=_shard_names(cycle, plan, shards),
     )
+
+
+def _shard_names(cycle: Cycle, plan: StreamPlan, shards: Sequence[Shard]) -> tuple[str, ...]:
+    """Where the key's slot was when writing began, and where it is at the end."""
+    if not cycle.deployment.topology.is_cluster:
+        return ()
+    roots = [shard.root for shard in shards if plan.reading in shard.keys]
+    at_the_end = [cycle.deployment.topology.root_of(root).name for root in roots]
+    return tuple(dict.fromkeys((written_shard(cycle.deployment, plan.key), *at_the_end)))

@@ -95,9 +95,25 @@ class LengthJump:
     found: int
 
 
-Entry = Acknowledged | Refused | Unanswered | Broken | Resolved | LengthJump
+@dataclass(frozen=True)
+class Stamp:
+    """All entries above had been written by this time. seconds: since the first write."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What this connection is told below goes to this node."""
+
+    connection: int
+    node: str
+
+
+Entry = Acknowledged | Refused | Unanswered | Broken | Resolved | LengthJump | Stamp | Opened
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Acknowledged, Refused, Unanswered, Broken, Resolved, LengthJump)
+    kind.__name__.lower(): kind
+    for kind in (Acknowledged, Refused, Unanswered, Broken, Resolved, LengthJump, Stamp, Opened)
 }
 
 
@@ -129,7 +145,7 @@ class Ledger:
         self._flush()
         self._open = Acknowledged(connection, first, last, command)
 
-    def add(self, entry: Refused | Unanswered | Broken | Resolved | LengthJump) -> None:
+    def add(self, entry: Refused | Unanswered | Broken | Resolved | LengthJump | Stamp | Opened) -> None:
         """Append any entry but an acknowledged range."""
         if isinstance(entry, Refused):
             self.refused += entry.last - entry.first + 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.plan import StreamPlan, keys_of
 from harness.runtime.base import Clustered, Deployment, Watched
 from harness.runtime.cluster import Owners
-from harness.slots import slot_of
+from harness.slots import shard_of, slot_of
 from harness.workload.base import Route
 
 
@@ -19,10 +19,21 @@ class Shard:
     root: str
     nodes: tuple[str, ...]
     keys: Mapping[str, StreamPlan]
+    in_cluster: bool = False
+
+    def role_of(self, node: str) -> str:
+        """The role that this node of a cluster has; "" where there is none to prove it by."""
+        if not self.in_cluster:
+            return ""
+        return "primary" if node == self.root else "replica"
 
 
-def shards_of(deployment: Deployment, plans: Sequence[StreamPlan], judged: Sequence[str]) -> tuple[Shard, ...]:
-    """Every shard as it is now; keys whose slot nobody owns are in none. judged: what a scenario wants to see."""
+def shards_of(
+    deployment: Deployment, plans: Sequence[StreamPlan], judged: Sequence[str], whole: Collection[str] = ()
+) -> tuple[Shard, ...]:
+    """Every shard as it is now; keys whose slot nobody owns are in none. judged: what a scenario wants to see; whole:
+    shards, by their first primaries, whose primary is read as well.
+    """
     topology, keys = deployment.topology, keys_of(plans)
     if not (topology.is_cluster and isinstance(deployment, Clustered)):
         return (Shard(topology.primaries[0].name, tuple(judged), keys),)
@@ -32,17 +43,43 @@ def shards_of(deployment: Deployment, plans: Sequence[StreamPlan], judged: Seque
     return tuple(
         Shard(
             root,
-            _read_from(root, owners, judged, from_primaries),
+            _read_from(root, owners, judged, (from_primaries, topology.root_of(root).name in whole)),
             {name: plan for name, plan in keys.items() if roots[name] == root},
+            in_cluster=True,
         )
         for root in dict.fromkeys(owner for _, _, owner, _ in owners.ranges)
     )
 
 
-def _read_from(root: str, owners: Owners, judged: Sequence[str], from_primaries: bool) -> tuple[str, ...]:
+def _read_from(root: str, owners: Owners, judged: Sequence[str], primary_too: tuple[bool, bool]) -> tuple[str, ...]:
+    """The first is the one to show: a replica unless keys are read from primaries. primary_too: first, and at all."""
     replicas = owners.replicas_of(root)
     wanted = tuple(node for node in replicas if node in judged) if judged else replicas
-    return (root,) if from_primaries or not replicas else wanted
+    first, at_all = primary_too
+    if first or not replicas:
+        return root, *wanted
+    return (*wanted, root) if at_all else wanted
+
+
+def written_shard(deployment: Deployment, key: bytes) -> str:
+    """The first primary of the shard that got this key's slot when the cluster was made."""
+    primaries = deployment.topology.primaries
+    return primaries[shard_of(slot_of(key), len(primaries))].name
+
+
+def amiss(deployment: Deployment, shards: Sequence[Shard], plans: Sequence[StreamPlan]) -> tuple[str, ...]:
+    """What of a cluster has no place in any shard, or none that lasts; each is a reason for doubt."""
+    topology = deployment.topology
+    if not (topology.is_cluster and isinstance(deployment, Clustered)):
+        return ()
+    owners = deployment.cluster.owners()
+    placed = {node for _, _, owner, replicas in owners.ranges for node in (owner, *replicas)}
+    kept = {name for shard in shards for name in shard.keys}
+    return (
+        *(f"{node} is in no shard at the end" for node in topology.nodes if node not in placed),
+        *(f"nobody owns the slot of {name} at the end" for name in keys_of(plans) if name not in kept),
+        *deployment.cluster.half_moved(),
+    )
 
 
 def spread(deployment: Deployment, plans: Sequence[StreamPlan]) -> str:

@@ -249,13 +249,14 @@ class Drawing:
             readings=observed.readings,
             targets=observed.targets,
             convergences=observed.convergences,
+            faults=observed.faults,
             other_keys=strays,
             misplaced=misplaced_keys(stage.deployment, self.views),
             doubts=(*observed.doubts, *unasked),
             not_applied=stage.not_applied,
             notes=notes_on(stage),
         )
-        drawn = Drawn(draw, evidence, judge(evidence, scenario.expect))
+        drawn = Drawn(draw, evidence, judge(evidence, scenario.expect, faults_must_meet=False))
         if drawn.verdict.outcome is not Outcome.UNKNOWN:  # else the deployment goes, and may not answer any more
             self._remove(plans)
             if any(fault.reshapes for fault in faults) and isinstance(stage.deployment, Reshapeable):
@@ -317,7 +318,10 @@ def _conclude(
     decisive = tally.smallest or (tally.unknown[0] if tally.unknown else tally.last)
     if decisive is None:
         raise RuntimeError("Hypothesis made no draw")
-    evidence = replace(decisive.evidence, faults=tuple(tally.faults.values()))
+    own = decisive.evidence.faults
+    met = [index for index, fault in tally.faults.items() if fault.met and index < len(own)]
+    faults = tuple(replace(fault, met=True, why_not="") if index in met else fault for index, fault in enumerate(own))
+    evidence = replace(decisive.evidence, faults=faults)
     verdict = judge(evidence, loaded.scenario.expect.of_draws(), strict_capabilities=options.strict_capabilities)
     if tally.smallest is not None:
         smallest = apply(loaded.scenario, tally.smallest.draw, loaded.scenario.workloads()[0].key)

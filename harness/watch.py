@@ -34,6 +34,7 @@ class RunWatch:
         self._given_up = threading.Event()
         self._offsets: dict[str, int] = {}
         self._killed = False
+        self._deposed: set[str] = set()  # primaries whose shards have failed over
 
     def give_up(self) -> None:
         """Wait for no node any more, from any thread: whoever waits gets Interrupted."""
@@ -93,7 +94,16 @@ class RunWatch:
         for node in deployment.topology.primaries:
             self._offset(node.name)
         self._killed = self._killed or fault.how == "kill"
-        return begin(deployment, fault)
+        operation = begin(deployment, fault)
+        if operation.primary:
+            self._deposed.add(operation.primary)
+        return operation
+
+    def abandoned(self, link: Link) -> bool:
+        return not link.is_client and link.source in self._deposed
+
+    def redirected(self) -> int:
+        return sum(writer.redirected for writer in self._writers)
 
     def _offset(self, node: str) -> int:
         """The node's offset; the last one that was seen where it was killed since."""

@@ -41,10 +41,10 @@ def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper) -> None:
     """Each time when the draw has converged, and before it is read."""
     real = harness.cycle.read
 
-    def read(deployment, node, plan, *rest):
+    def read(deployment, node, plan, *rest, **how):
         with closing(connect(deployment.control("b"))) as b:
             tamper(b, plan.key.decode(), plan.values)
-        return real(deployment, node, plan, *rest)
+        return real(deployment, node, plan, *rest, **how)
 
     monkeypatch.setattr(harness.cycle, "read", read)
 

@@ -62,7 +62,8 @@ class Stream:
     entries: its ledger; must_acknowledge: no fault touched the writer's way or a node, so that each value must be
     acknowledged. values: how many; first, block, stride: which, as in `Values`. push: the end of a list at which
     elements were added; scores: of a sorted set's members. read_as: the name under which the key was read, where
-    several producers share it. nodes: those from which the key was read; None: all.
+    several producers share it. nodes: those from which the key was read; None: all. shards: where its slot was in a
+    cluster, by the names of their first primaries.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Stream:
     stride: int = 0
     read_as: str | None = None
     nodes: tuple[str, ...] | None = None
+    shards: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> Values:
@@ -144,7 +146,11 @@ class FaultRecord:
 
     values: elements sent while it was active; bytes: growth of the primary's offset (client links: bytes of our own
     client; on full_sync: RDB bytes); link_seen_down: None where nothing requires it; met: it met something;
-    why_not: the reason where it did not; packets_lost: None where it is no loss of packets.
+    why_not: the reason where it did not; not_healed: why it could not be undone, "" where it was;
+    packets_lost: None where it is no loss of packets.
+
+    loses: the shard whose acknowledged writes it may cost, "" where none; primary: which node acknowledged them;
+    took_over_s: when another node was seen as that shard's primary.
     """
 
     fault: str
@@ -159,6 +165,10 @@ class FaultRecord:
     met: bool
     why_not: str = ""
     packets_lost: int | None = None
+    not_healed: str = ""
+    loses: str = ""
+    primary: str = ""
+    took_over_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ class _Draft:
             self.first_error = self.first_error or entry.reason
         elif isinstance(entry, Resolved):
             self.resolved.append(entry)
-        else:
+        elif isinstance(entry, LengthJump):
             self.jumps.append(entry)
 
     def open_commands(self) -> dict[_Key, OpenCommands]:

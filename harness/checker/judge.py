@@ -14,6 +14,8 @@ from harness.checker.expectations import Docket, check_expectations, fits, in_wo
 from harness.checker.expected import ExpectedOrder, UnusableLedgerError, expected_order
 from harness.checker.key import check_order
 from harness.checker.list_order import Circumstances, Findings
+from harness.checker.losses import Loss, losses, without
+from harness.checker.losses import anomaly as anomaly_of
 from harness.checker.shared import own_length, own_part, producers, shortfall
 from harness.checker.show import elements
 from harness.checker.verdict import Anomaly, First, Kind, Outcome, Verdict
@@ -21,10 +23,15 @@ from harness.checker.witness import with_primary
 from harness.scenario.model import Expect
 
 
-def judge(evidence: Evidence, expect: Expect, *, strict_capabilities: bool = False) -> Verdict:
-    """strict_capabilities: what the runtime can't measure or disturb is an expectation not met."""
+def judge(
+    evidence: Evidence, expect: Expect, *, strict_capabilities: bool = False, faults_must_meet: bool = True
+) -> Verdict:
+    """strict_capabilities: what the runtime can't measure or disturb is an expectation not met. faults_must_meet: a
+    fault that met nothing leaves a doubt; of a property's draws one alone must have met it.
+    """
     docket = Docket(doubts=list(evidence.doubts), not_checked=list(evidence.not_checked), notes=list(evidence.notes))
     trial = _Trial(evidence, expect, docket)
+    trial.faults_must_meet = faults_must_meet
     for step in (trial.judge_lists, trial.judge_keys, trial.judge_faults, trial.judge_expectations):
         try:
             step()
@@ -35,9 +42,16 @@ def judge(evidence: Evidence, expect: Expect, *, strict_capabilities: bool = Fal
 
 def _verdict(docket: Docket, evidence: Evidence, expect: Expect, strict: bool) -> Verdict:
     expected = set(expect.anomalies or ())
-    unexpected = tuple(anomaly for anomaly in docket.anomalies if anomaly.kind not in expected)
+    beyond = {Kind.LOST} if expect.lost is not None else set()  # a budget says which losses are expected
+    unexpected = tuple(
+        anomaly
+        for anomaly in docket.anomalies
+        if not anomaly.budgeted and (anomaly.kind not in expected or anomaly.kind in beyond)
+    )
     for kind in sorted(expected - {anomaly.kind for anomaly in docket.anomalies}):
-        if docket.doubts:
+        if kind in beyond:
+            docket.doubts.append("nothing was lost in a failover, so that its budget proves nothing")
+        elif docket.doubts:
             docket.doubts.append(f"{kind} was expected, and did not occur in what could be judged")
         else:
             docket.unmet.append(f"anomalies: {kind} was expected, and did not occur")
@@ -64,14 +78,30 @@ class _Trial:
     def __init__(self, evidence: Evidence, expect: Expect, docket: Docket) -> None:
         self.evidence, self.expect, self.docket = evidence, expect, docket
         self.nodes = [node for node in evidence.nodes if expect.nodes is None or node in expect.nodes]
+        self.faults_must_meet = True
         self.orders: dict[str, ExpectedOrder] = {}
+        self.losses = self._losses()
+        if self.losses:
+            self.evidence = evidence = replace(evidence, streams=tuple(map(self._surviving, evidence.streams)))
         self.producers = producers(evidence.streams)
+
+    def _losses(self) -> dict[str, Loss]:
+        try:
+            return losses(self.evidence)
+        except Exception as error:  # noqa: BLE001 - a checker that crashes gives unknown, never valid
+            self.docket.doubts.append(f"what a failover cost can't be told: {type(error).__name__}: {error}")
+            return {}
+
+    def _surviving(self, stream: Stream) -> Stream:
+        loss = self.losses.get(stream.name)
+        return stream if loss is None else without(stream, loss)
 
     # lists
 
     def judge_lists(self) -> None:
         self.docket.doubts += self._vacuous()
         found: dict[tuple[str, str], Findings] = {}
+        self.docket.anomalies += self._lost()
         for stream in self.evidence.streams:
             self._read_ledger(stream)
         for stream in self.evidence.streams:
@@ -84,6 +114,14 @@ class _Trial:
                     self.docket.notes += findings.notes
             self.docket.anomalies += self._short(node, found)
             self._judge_convergence(node)
+
+    def _lost(self) -> Iterator[Anomaly]:
+        """What a failover cost, once for each key, on the primary that its shard has now."""
+        budget_s = self.expect.lost.within_s if self.expect.lost is not None else None
+        for stream in self.evidence.streams:
+            if (loss := self.losses.get(stream.name)) is not None:
+                roots = [root for root, target in self.evidence.targets.items() if stream.reading in target.lengths]
+                yield anomaly_of(stream, loss, roots[0], budget_s)
 
     def _short(self, node: str, found: Mapping[tuple[str, str], Findings]) -> Iterator[Anomaly]:
         """Keys of several producers, none of which misses anything, that are shorter than the primary's."""
@@ -240,7 +278,11 @@ class _Trial:
 
     def judge_faults(self) -> None:
         for fault in self.evidence.faults:
-            if not fault.met:
+            if fault.not_healed:
+                self.docket.doubts.append(
+                    f"{fault.fault} on {fault.link} at {fault.at} was not healed: {fault.not_healed}"
+                )
+            elif not fault.met and self.faults_must_meet:
                 why = fault.why_not or "no reason was kept"
                 self.docket.doubts.append(f"{fault.fault} on {fault.link} at {fault.at} met nothing: {why}")
 

@@ -63,7 +63,9 @@ class First:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One broken guarantee in one place. at_least: the count is a lower bound (too many gaps to keep them all)."""
+    """One broken guarantee in one place. at_least: the count is a lower bound (too many gaps to keep them all);
+    budgeted: the scenario allows for it.
+    """
 
     kind: Kind
     node: str
@@ -73,6 +75,7 @@ class Anomaly:
     first: First
     message: str
     at_least: bool = False
+    budgeted: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ is kept as the reason why the fault counts as having met nothing, and healing is
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -24,7 +25,15 @@ RECONNECT_WITHIN_S = 15.0
 
 
 class Change(Protocol):
-    """Something that goes on while values are sent."""
+    """Something that goes on while values are sent.
+
+    loses: the shard whose acknowledged writes it may cost, "" where none; primary: the node that acknowledged them;
+    took_over_at: time.monotonic() when another primary was seen there.
+    """
+
+    loses: str
+    primary: str
+    took_over_at: float | None
 
     def heal(self) -> None:
         """Wait until it has ended, and bring back what it took away; Failure where that goes wrong."""
@@ -57,6 +66,12 @@ class Watch(Protocol):
     def reshape(self, fault: Fault) -> Change:
         """Begin to change the cluster's shape."""
 
+    def abandoned(self, link: Link) -> bool:
+        """Whether a failover has ended this replication link, at whose other end nobody may be any more."""
+
+    def redirected(self) -> int:
+        """Elements whose commands were answered with MOVED or ASK so far."""
+
 
 class ActiveFault:
     """A disturbance from the moment it is applied. clock: seconds since the first write; unsent: elements to come."""
@@ -84,8 +99,9 @@ class ActiveFault:
         self._broke = False
         self._syncs_before = (0, 0)
         self._sync_broke = False
-        self._error = ""
+        self._error = self._not_healed = ""
         self._change: Change | None = None
+        self._redirected = 0  # before
 
     @property
     def active(self) -> bool:
@@ -129,6 +145,7 @@ class ActiveFault:
             self.healed_s = self._clock()
             return
         if self.what.reshape is not None:
+            self._redirected = self._watch.redirected()
             self._change = self._watch.reshape(self.what.reshape)
             return
         assert self._target is not None
@@ -196,7 +213,11 @@ class ActiveFault:
             if self._loses_packets:
                 self._look_for_loss()
         with self._noting_errors("not healed: "):
-            self._undo(still_cut)
+            try:
+                self._undo(still_cut)
+            except Exception as error:
+                self._not_healed = str(error) or type(error).__name__
+                raise
         self.healed_s = self._clock()
         if patient and self._closes_when_removed():
             with self._noting_errors():
@@ -239,7 +260,9 @@ class ActiveFault:
             self._change.heal()
         if self._target is None:
             return
-        if self._toxic_name is not None:
+        if self.what.link is not None and self._watch.abandoned(self.what.link):
+            self._target.renew()
+        elif self._toxic_name is not None:
             self._target.remove(self._toxic_name)
         elif self._cut and not still_cut:
             self._target.restore()
@@ -285,7 +308,14 @@ class ActiveFault:
             packets_lost=self._lost if self._loses_packets else None,
             met=not why_not,
             why_not=why_not,
+            not_healed=self._not_healed,
+            loses=self._change.loses if self._change is not None else "",
+            primary=self._change.primary if self._change is not None else "",
+            took_over_s=self._on_our_clock(self._change.took_over_at if self._change is not None else None),
         )
+
+    def _on_our_clock(self, at: float | None) -> float | None:
+        return None if at is None else self._clock() - (time.monotonic() - at)
 
     def _why_not(self, values: int, traffic: int) -> str:
         if self._error:
@@ -295,7 +325,7 @@ class ActiveFault:
         if self.what.stray is not None:
             return ""
         if self._change is not None:
-            return "" if values or self.what.at.event else "no values were sent while it was active"
+            return self._reshape_missed(values)
         if self.what.severs and not self.seen_down:
             return "the link was never seen down"
         if self.what.at.event is not None:
@@ -309,6 +339,14 @@ class ActiveFault:
         if self._loses_packets and not self._lost:
             return "no packet was lost while it was active"
         return "the link was down all the while" if self._needs_the_link() and not self._seen_up else ""
+
+    def _reshape_missed(self, values: int) -> str:
+        if not values and not self.what.at.event:
+            return "no values were sent while it was active"
+        moves = self.what.reshape is not None and self.what.reshape.move_slots is not None
+        if moves and self._watch.redirected() <= self._redirected:
+            return "no command was answered with MOVED or ASK"
+        return ""
 
     def _event_missed(self, traffic: int) -> str:
         during_sync = self.what.at.event == "full_sync"

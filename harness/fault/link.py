@@ -26,6 +26,9 @@ class FaultLink(Protocol):
     def restore(self) -> None:
         """Let connections in again, at the same port."""
 
+    def renew(self) -> None:
+        """Close its connections and begin anew without any toxic, at the same address."""
+
     def clear(self) -> None:
         """Remove every toxic and end a cut."""
 

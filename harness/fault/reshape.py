@@ -7,8 +7,9 @@ agrees on who owns what.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -20,11 +21,13 @@ from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.replies import ErrorReply, Reply
 from harness.runtime.cluster import ClusterMap, Owners
 from harness.runtime.readiness import WaitedTooLongError, wait_until
+from harness.runtime.server_config import NODE_TIMEOUT_MS
 from harness.scenario.model import Fault, MoveSlots
 from harness.slots import shard_ranges
 from harness.topology import Topology
 
 CHANGE_S = 30.0
+QUICK_TIMEOUT_MS = 1000
 _KEYS_A_STEP = 100
 _MIGRATE_MS = 10_000
 
@@ -46,17 +49,29 @@ class Reshapeable(Protocol):
 
 
 class Operation:
-    """A change under way. error: why it failed, "" where it did not; to be read when it has ended."""
+    """A change under way. error: why it failed, "" where it did not; to be read when it has ended.
 
-    def __init__(self, change: Callable[[], None], undo: Callable[[], None] = lambda: None) -> None:
-        self._change, self._undo = change, undo
+    loses: the shard whose acknowledged writes it may cost, "" where none; primary: the node that acknowledged them;
+    took_over_at: time.monotonic() when another primary was seen there.
+    """
+
+    def __init__(
+        self,
+        change: Callable[[Operation], None],
+        undo: Callable[[], None] = lambda: None,
+        *,
+        loses: str = "",
+        primary: str = "",
+    ) -> None:
+        self._change, self._undo, self.loses, self.primary = change, undo, loses, primary
         self.error = ""
+        self.took_over_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="reshape", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._change()
+            self._change(self)
         except Failure as error:
             self.error = str(error)
         except Exception as error:  # noqa: BLE001 - told as the reason why it counts as having met nothing
@@ -77,16 +92,23 @@ class Operation:
 
 
 def begin(servers: Reshapeable, fault: Fault) -> Operation:
-    """Begin what this fault says: move_slots or failover."""
+    """Begin what this fault says: move_slots, failover, restart or isolate."""
     if (move := fault.move_slots) is not None:
-        return Operation(partial(_move_share, servers, move))
+        return Operation(lambda operation: _move_share(servers, move))
+    if (node := fault.restart) is not None:
+        return Operation(lambda operation: _restart(servers, node))
     shard, how = str(fault.failover), fault.how or "graceful"
     with Reshaping(servers) as reshaping:
         primary, replica = reshaping.roles(shard)
     if how == "kill":  # at once: what is sent from now on must not reach it any more
         servers.kill(primary)
     dead = [primary] if how == "kill" else []
-    return Operation(partial(_promote, servers, replica, how), partial(_rejoin, servers, dead))
+    return Operation(
+        lambda operation: _promote(servers, operation, replica, how),
+        partial(_rejoin, servers, dead),
+        loses=shard if fault.loses else "",
+        primary=primary,
+    )
 
 
 def restore(servers: Reshapeable) -> None:
@@ -100,9 +122,16 @@ def _move_share(servers: Reshapeable, move: MoveSlots) -> None:
         reshaping.move_share(move.source, move.target, move.share.percent or 0.0)
 
 
-def _promote(servers: Reshapeable, replica: str, how: str) -> None:
+def _promote(servers: Reshapeable, operation: Operation, replica: str, how: str) -> None:
     with Reshaping(servers) as reshaping:
-        reshaping.promote(replica, how)
+        reshaping.promote(replica, how, operation)
+
+
+def _restart(servers: Reshapeable, node: str) -> None:
+    """The node ends in order and comes back, empty where it saves nothing, and follows or serves again."""
+    servers.restart(node)
+    with Reshaping(servers) as reshaping:
+        reshaping.await_agreement()
 
 
 def _rejoin(servers: Reshapeable, dead: Sequence[str]) -> None:
@@ -123,10 +152,20 @@ class Reshaping:
         self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> Self:
+        self._gossip_every(QUICK_TIMEOUT_MS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._gossip_every(NODE_TIMEOUT_MS)
         self._opened.close()
+
+    def _gossip_every(self, timeout_ms: int) -> None:
+        """Nodes ask each other twice in this time; what changes is else known to all only after seconds."""
+        for name, node in self.servers.topology.nodes.items():
+            if self.servers.death(name) or any(word.lower() == "cluster-node-timeout" for word, _ in node.directives):
+                continue
+            with suppress(CannotConnect, ConnectionLost), Connection(self.servers.control(name)) as connection:
+                connection.command("CONFIG", "SET", "cluster-node-timeout", timeout_ms)
 
     # slots
 
@@ -207,13 +246,16 @@ class Reshaping:
             raise SetupError(f"{primary} has no replica that could take over")
         return primary, replicas[0]
 
-    def promote(self, replica: str, how: str = "graceful") -> None:
-        """Let a replica take over its shard."""
+    def promote(self, replica: str, how: str = "graceful", operation: Operation | None = None) -> None:
+        """Let a replica take over its shard. operation: is told when it has."""
         mode = {"graceful": (), "force": ("FORCE",)}.get(how, ("TAKEOVER",))
         reply = self._connection(replica).command("CLUSTER", "FAILOVER", *mode)
         if isinstance(reply, ErrorReply):
             raise SetupError(f"{replica} refuses to take over: {reply}")
-        self.await_agreement(lambda: self._role(replica) == "primary", f"{replica} to take over")
+        self._await(lambda: self._role(replica) == "primary", f"{replica} to take over", lambda: "it is a replica")
+        if operation is not None:
+            operation.took_over_at = time.monotonic()
+        self.await_agreement()
 
     def _role(self, node: str) -> str:
         with NodeView(self.servers.control(node)) as view:

@@ -46,7 +46,11 @@ class Disturbance:
         """The link, or the node, that is disturbed, as written."""
         if self.reshape is not None:
             move = self.reshape.move_slots
-            return f"{move.source}->{move.target}" if move is not None else str(self.reshape.failover)
+            return (
+                f"{move.source}->{move.target}"
+                if move is not None
+                else self.reshape.failover or str(self.reshape.restart)
+            )
         return str(self.link) if self.link else f"client->{self.stray.node}" if self.stray else ""
 
 
@@ -71,7 +75,8 @@ def _disturbance(fault: Fault) -> Disturbance:
         return Disturbance("stray write", fault.at, None, None, stray=fault.stray_write)
     if fault.reshapes:
         move = fault.move_slots
-        what = f"move {move.share} of the slots" if move is not None else f"{fault.how or 'graceful'} failover"
+        taking_over = "restart" if fault.restart else f"{fault.how or 'graceful'} failover"
+        what = f"move {move.share} of the slots" if move is not None else taking_over
         return Disturbance(what, fault.at, fault.until, None, reshape=fault)
     assert fault.link is not None  # the model holds: a fault is a toxic on a link, or a stray write
     assert fault.toxic is not None

@@ -228,6 +228,19 @@ class ProxiedLink:
 
         self._do("restore", patiently)
 
+    def renew(self) -> None:
+        """Remove the proxy and make it again at the same address: its connections close, and no toxic stays.
+
+        For a link whose ends have gone while a toxic still held bytes: Toxiproxy can't remove that toxic any more.
+        """
+        settings = {"upstream": self._made.upstream, "name": self._made.name, "listen": self._made.listen}
+
+        def again() -> None:
+            _unless_gone(self._made.destroy)
+            self._made = self._client.library.create(**settings)
+
+        self._do("renew", again)
+
     def clear(self) -> None:
         """Remove every toxic and let connections in: the link as it was when it was opened."""
 

@@ -51,6 +51,12 @@ def parse_replication(text: str) -> ReplicationInfo:
     )
 
 
+def role_in(reply: object) -> str:
+    """The role that ROLE was answered with, "primary" or "replica"; "" where it was answered with something else."""
+    word = reply[0] if isinstance(reply, list) and reply else None
+    return str(_ROLES.get(word.decode("utf-8", "replace"), "")) if isinstance(word, bytes) else ""
+
+
 def sync_bytes(text: str) -> int:
     """Bytes of a full sync that this replica has read so far, by INFO replication; 0 while it is in none."""
     return max(0, _number(info_fields(text), "master_sync_read_bytes", 0))

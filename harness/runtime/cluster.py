@@ -86,6 +86,21 @@ class ClusterMap:
             raise SetupError(f"nobody tells who owns which slot: {last}")
         return max(views, key=lambda view: view[0])[1]
 
+    def half_moved(self) -> tuple[str, ...]:
+        """Slots that a node says are on their way to or from it, in words; and nodes that can't be asked."""
+        found: list[str] = []
+        for node in self._topology.nodes:
+            try:
+                with Connection(self._control(node), timeout_s=2.0) as connection:
+                    reply = connection.command("CLUSTER", "NODES")
+            except (CannotConnect, ConnectionLost) as error:
+                found.append(f"{node} can't be asked who owns which slot: {error}")
+                continue
+            text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+            own = next((line.split() for line in text.splitlines() if "myself" in line), [])
+            found += (f"{node} still has a slot on its way: {word}" for word in own[8:] if word.startswith("["))
+        return tuple(found)
+
     def parsed(self, reply: Reply) -> Owners:
         """The reply to CLUSTER NODES. CLUSTER SLOTS leaves a replica out until its offset has moved."""
         if not isinstance(reply, bytes):

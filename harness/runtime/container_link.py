@@ -44,6 +44,11 @@ class ContainerLink:
     def restore(self) -> None:
         self._through.restore()
 
+    def renew(self) -> None:
+        if self._loss:
+            self._loss.clear()
+        self._through.renew()
+
     def clear(self) -> None:
         if self._loss:
             self._loss.clear()

@@ -173,7 +173,7 @@ def _stray_write_problems(fault: Fault, topology: Topology | None) -> Iterator[t
 
 
 def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, str]]:
-    key = "move_slots" if fault.move_slots is not None else "failover"
+    key = "move_slots" if fault.move_slots is not None else "restart" if fault.restart else "failover"
     for figure in FIGURES:
         if getattr(fault, figure) is not None:
             yield figure, f"{figure} does not belong to {key}"
@@ -186,6 +186,9 @@ def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple
         return
     move = fault.move_slots
     primaries = [node.name for node in topology.primaries]
+    if fault.restart is not None:
+        yield from _restart_problems(fault.restart, topology)
+        return
     for name in (move.source, move.target) if move is not None else (str(fault.failover),):
         if name not in primaries:
             near = nearest(name, primaries)
@@ -195,6 +198,16 @@ def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple
         yield key, f"slots can't move from {move.source} to itself"
     if fault.failover in primaries and not topology.replicas:
         yield key, "a cluster without replicas has nobody that could take over"
+
+
+def _restart_problems(name: str, topology: Topology) -> Iterator[tuple[str, str]]:
+    replicas = [node.name for node in topology.replicas]
+    if name not in topology.nodes:
+        near = nearest(name, replicas)
+        hint = f"; did you mean {near!r}?" if near else ""
+        yield "restart", f"there is no node {name!r}; the replicas are {', '.join(replicas)}{hint}"
+    elif name not in replicas:
+        yield "restart", f"{name} is a primary, which would come back empty; the replicas are {', '.join(replicas)}"
 
 
 def _direction_problems(fault: Fault, link: Link) -> Iterator[tuple[str, str]]:

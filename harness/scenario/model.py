@@ -259,6 +259,9 @@ class Fault(Model):
     toxic: ToxicName | None = Field(None, description="what disturbs the link")
     stray_write: StrayWrite | None = Field(None, description="instead of link and toxic")
     move_slots: MoveSlots | None = Field(None, description="instead of link and toxic, in a cluster")
+    restart: NodeName | None = Field(
+        None, description="instead of link and toxic, in a cluster: the replica that ends in order and comes back"
+    )
     failover: NodeName | None = Field(
         None, description="instead of link and toxic: the shard (its first primary's name) whose replica takes over"
     )
@@ -304,14 +307,14 @@ class Fault(Model):
         if self.how is not None:
             raise ValueError("how belongs to failover")
         if self.stray_write is None and (self.link is None or self.toxic is None):
-            raise ValueError("a fault needs link and toxic, or stray_write, move_slots or failover")
+            raise ValueError("a fault needs link and toxic, or stray_write, move_slots, failover or restart")
         if self.stray_write is not None and (self.link or self.toxic or self.until):
             raise ValueError("a stray_write takes neither link, toxic nor until")
         return self
 
     def _checked_reshape(self) -> Fault:
-        if sum(each is not None for each in (self.link, self.stray_write, self.move_slots, self.failover)) > 1:
-            raise ValueError("link, stray_write, move_slots and failover exclude each other")
+        if sum(each is not None for each in (self.link, self.stray_write, *self._shapes)) > 1:
+            raise ValueError("link, stray_write, move_slots, failover and restart exclude each other")
         if self.toxic is not None or self.direction is not None:
             raise ValueError("toxic and direction belong to a link")
         if self.how is not None and self.failover is None:
@@ -321,7 +324,11 @@ class Fault(Model):
     @property
     def reshapes(self) -> bool:
         """Whether it changes the shape of a cluster."""
-        return self.move_slots is not None or self.failover is not None
+        return any(each is not None for each in self._shapes)
+
+    @property
+    def _shapes(self) -> tuple[object, ...]:
+        return self.move_slots, self.failover, self.restart
 
     @property
     def loses(self) -> bool:

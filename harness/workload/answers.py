@@ -128,7 +128,7 @@ class SharedLengthAnswers(_Plain):
 
 
 def answers_of(kind: str, outcomes: Outcomes, *, shared: bool) -> Answers:
-    """shared: whether others write the same key."""
+    """shared: whether lengths say nothing of what was sent, as where others write the same key."""
     data_type = KINDS[kind]
     if data_type.name == "stream":
         return IdAnswers()

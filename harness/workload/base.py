@@ -19,12 +19,18 @@ class Marks(Protocol):
         A writer rounds what is returned up to a command boundary. Called with sent 0 before the first command.
         """
 
+    def clock(self) -> float:
+        """Seconds since the first write."""
+
 
 class NoMarks:
     """Nothing is ever disturbed at a mark."""
 
     def wait_at(self, writer: int, sent: int) -> int:
         return 1 << 62
+
+    def clock(self) -> float:
+        return 0.0
 
 
 class Writer(Protocol):
@@ -47,6 +53,10 @@ class Writer(Protocol):
 
     def bytes_to(self, node: str) -> int:
         """Bytes sent to this node so far."""
+
+    @property
+    def redirected(self) -> int:
+        """Elements whose commands were answered with MOVED or ASK."""
 
     def breaks_at(self, node: str) -> int:
         """How many connections to this node broke so far."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.errors import SetupError
-from harness.history import Broken, Ledger
+from harness.history import Broken, Ledger, Opened, Stamp
 from harness.resp import encode
-from harness.resp.connection import Connection, ConnectionLost, Interrupted
+from harness.resp.connection import CannotConnect, Connection, ConnectionLost, Interrupted
 from harness.resp.fence import Identity
 from harness.resp.pipeline import Pipeline
 from harness.resp.replies import OK, Reply
@@ -28,6 +28,7 @@ from harness.workload.numbered import MOST_COMMANDS, Numbered, NumberedSend, Tra
 from harness.workload.outcomes import Commands, Outcomes
 
 REFUSED_PAUSE_S = 0.02
+STAMP_EVERY_S = 0.01
 ASKED_COMMANDS = 1000  # a send, while a slot is on its way
 _REDIRECT = re.compile(r"\b(MOVED|ASK) \d+ (\S*):(\d+)")
 _AGAIN = re.compile(r"\b(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN)\b")
@@ -52,7 +53,8 @@ class Router(Protocol):
 class ClusterNumbered(Numbered):
     """The source of one key. node: where it is believed to be; asking: the slot is on its way there.
 
-    turned_away: why its last commands were refused, "" where they were not; refused_since: monotonic seconds.
+    turned_away: why its last commands were refused, "" where they were not; refused_since: monotonic seconds;
+    redirected: elements of commands that were answered with MOVED or ASK.
     """
 
     def __init__(self, plan: WritePlan, outcomes: Outcomes) -> None:
@@ -60,7 +62,24 @@ class ClusterNumbered(Numbered):
         self.node = self.turned_away = ""
         self.asking = False
         self.refused_since = 0.0
+        self.lossy = plan.lossy
+        self.redirected = 0
         self._again: deque[Commands] = deque()
+        self._stamped = (0, 0.0)  # elements acknowledged by then, and when
+        self._over = 0  # the connection that was used last
+
+    def stamp(self, clock: Callable[[], float], *, last: bool = False) -> None:
+        """Note the time in the ledger, now and then, where anything was acknowledged since."""
+        acknowledged, (before, at) = self.outcomes.ledger.acknowledged, self._stamped
+        if self.lossy and acknowledged > before and (last or clock() - at >= STAMP_EVERY_S):
+            self._stamped = acknowledged, clock()
+            self.outcomes.add(Stamp(self._stamped[1]))
+
+    def goes_over(self, connection: int, node: str) -> None:
+        """Note in the ledger which node is written to from now on."""
+        if self.lossy and connection != self._over:
+            self._over = connection
+            self.outcomes.add(Opened(connection, node))
 
     @property
     def finished(self) -> bool:
@@ -68,6 +87,8 @@ class ClusterNumbered(Numbered):
 
     def refused(self, connection: int, commands: Commands, error: str) -> None:
         super().refused(connection, commands, error)
+        if _REDIRECT.search(error):
+            self.redirected += commands.elements
         if _AGAIN.search(error):
             self._again.append(commands)
             self.turned_away = error
@@ -177,6 +198,10 @@ class ClusterWriter:
         channel = self._channels.get(node)
         return self._bytes.get(node, 0) + (channel.connection.bytes_sent if channel else 0)
 
+    @property
+    def redirected(self) -> int:
+        return sum(source.redirected for source in self._sources)
+
     def breaks_at(self, node: str) -> int:
         return self._breaks.get(node, 0)
 
@@ -197,6 +222,7 @@ class ClusterWriter:
         finally:
             for source in self._sources:
                 source.outcomes.flush()
+                source.stamp(self._marks.clock, last=True)
             for channel in list(self._channels.values()):
                 self._forget(channel)
 
@@ -223,6 +249,7 @@ class ClusterWriter:
         channel = self._channel(source)
         if not self._guarded(channel, channel.pipeline.make_room) or source.turned_away or source.finished:
             return
+        source.goes_over(channel.number, channel.route.node)
         payload, send = source.next_send(channel.number, max(1, self._allowed))
         self._allowed -= send.fresh
         self.sent += send.fresh
@@ -256,6 +283,8 @@ class ClusterWriter:
         if (acknowledged := self.acknowledged) != self._acknowledged:
             self._acknowledged = acknowledged
             self.last_acknowledged_at = time.monotonic()
+            for source in self._sources:
+                source.stamp(self._marks.clock)
 
     # where a key is
 
@@ -277,8 +306,13 @@ class ClusterWriter:
         self._find(source)
 
     def _find(self, source: ClusterNumbered) -> None:
+        """As the cluster tells it now; where it can't be asked, or nobody owns the slot, as before."""
         self._router.refresh()
-        source.node, source.asking = self._router.owner(source.key) or source.node, False
+        try:
+            owner = self._router.owner(source.key)
+        except SetupError:
+            owner = None
+        source.node, source.asking = owner or source.node, False
 
     def _channel(self, source: ClusterNumbered) -> _Channel:
         if not source.node:
@@ -295,6 +329,8 @@ class ClusterWriter:
             attempts += 1
             if attempts > 1:
                 self._find(source)
+            if not source.node:
+                raise CannotConnect(f"nobody owns the slot of {source.key.decode('utf-8', 'backslashreplace')}")
             return self._router.route(source.node)
 
         route, connection, identity = self._dialer.connect(find)

@@ -23,19 +23,21 @@ class Dialer:
 
     def connect(self, find: Callable[[], Route]) -> tuple[Route, Connection, Identity]:
         """Ask again and again, for a little longer each time that no answer comes. find: tells before each attempt
-        which node is meant.
+        which node is meant; CannotConnect where none is.
         """
-        deadline, attempt_s = time.monotonic() + self._patience.reconnect_s, FIRST_ATTEMPT_S
+        deadline, attempt_s, node = time.monotonic() + self._patience.reconnect_s, FIRST_ATTEMPT_S, "any node"
         while True:
-            begun, route = time.monotonic(), find()
+            begun = time.monotonic()
             try:
+                route = find()
+                node = route.node
                 return route, *self._attempt(route, max(FIRST_ATTEMPT_S, min(attempt_s, deadline - begun)))
             except (AccessRefused, Interrupted):
                 raise
             except (CannotConnect, ConnectionLost) as error:
                 if time.monotonic() >= deadline:
                     within = f"within {self._patience.reconnect_s:g} s"
-                    raise SetupError(f"the writer found no connection to {route.node} {within}: {error}") from error
+                    raise SetupError(f"the writer found no connection to {node} {within}: {error}") from error
             if time.monotonic() - begun >= attempt_s:
                 attempt_s = min(2 * attempt_s, self._patience.reply_s)
             if self._stopped() or self._stop.wait(PAUSE_S):

@@ -32,7 +32,8 @@ _BEGIN, _END = encode.command("MULTI"), encode.command("EXEC")
 @dataclass(frozen=True)
 class WritePlan:
     """What is written. values: how many, or which; shape: one of SHAPES; sizes: elements a batch, after the last the
-    first again. shared: whether others write the same key at the same time.
+    first again. shared: whether others write the same key at the same time; lossy: whether a fault may take back what
+    was acknowledged, so that lengths say nothing, and the ledger is stamped with times.
     """
 
     key: bytes
@@ -42,6 +43,7 @@ class WritePlan:
     kind: str = "list_append"
     style: Style = USUAL
     shared: bool = False
+    lossy: bool = False
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
@@ -78,7 +80,7 @@ class Numbered:
     def __init__(self, plan: WritePlan, outcomes: Outcomes) -> None:
         self.key, self.outcomes = plan.key, outcomes
         self.window = 1 if plan.shape == "single" else WINDOW
-        self.answers = answers_of(plan.kind, outcomes, shared=plan.shared)
+        self.answers = answers_of(plan.kind, outcomes, shared=plan.shared or plan.lossy)
         self._plan, self._numbers = plan, plan.numbers
         self._next = 0  # the index of the next number
         self._sizes = cycle(plan.sizes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from harness.history import Broken, Ledger, LengthJump, Refused, Resolved, Unanswered
+from harness.history import Broken, Ledger, LengthJump, Opened, Refused, Resolved, Stamp, Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Outcomes:
         self.flush()
         self._open = Unanswered(connection, commands.first, commands.last, commands.size, error)
 
-    def add(self, entry: Broken | Resolved | LengthJump) -> None:
+    def add(self, entry: Broken | Resolved | LengthJump | Stamp | Opened) -> None:
         self.flush()
         self.ledger.add(entry)
 

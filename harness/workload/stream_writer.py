@@ -93,6 +93,11 @@ class StreamWriter:
     def bytes_to(self, node: str) -> int:
         return self.bytes_sent if node == self.node else 0
 
+    @property
+    def redirected(self) -> int:
+        """One node takes everything."""
+        return 0
+
     def breaks_at(self, node: str) -> int:
         return self.breaks if node == self.node else 0
 

@@ -65,12 +65,12 @@ class Way:
         """act(a, b) once everybody has converged."""
         real, done = harness.cycle.read, []
 
-        def read(deployment, *rest):
+        def read(deployment, *rest, **how):
             if not done:
                 done.append(True)
                 with closing(connect(deployment.control("a"))) as a, closing(connect(deployment.control("b"))) as b:
                     act(a, b)
-            return real(deployment, *rest)
+            return real(deployment, *rest, **how)
 
         self._monkeypatch.setattr(harness.cycle, "read", read)
 

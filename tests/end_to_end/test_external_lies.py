@@ -75,12 +75,12 @@ def during_the_run(monkeypatch: pytest.MonkeyPatch, b: Endpoint, tamper: Callabl
     """Somebody writes to B when the last value has reached it, and before it is read."""
     real, done = harness.cycle.read, []
 
-    def read(deployment: Deployment, *rest: object):
+    def read(deployment: Deployment, *rest: object, **how: object):
         if not done:
             done.append(True)
             with closing(connect(b)) as client:
                 tamper(client)
-        return real(deployment, *rest)  # type: ignore[arg-type]
+        return real(deployment, *rest, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(harness.cycle, "read", read)
 

@@ -42,12 +42,12 @@ def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper, node: str = "b") 
     """After everybody has converged, and before anything is read, somebody changes what the node holds."""
     real, done = harness.cycle.read, []
 
-    def read(deployment: Deployment, *rest: object):
+    def read(deployment: Deployment, *rest: object, **how: object):
         if not done:
             done.append(True)
             with closing(connect(deployment.control(node))) as client:
                 tamper(client)
-        return real(deployment, *rest)  # type: ignore[arg-type]
+        return real(deployment, *rest, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(harness.cycle, "read", read)
 

@@ -88,6 +88,10 @@ def test_the_whole_object(tmp_path: Path) -> None:
                 "met": True,
                 "why_not": "",
                 "packets_lost": None,
+                "not_healed": "",
+                "loses": "",
+                "primary": "",
+                "took_over_s": None,
             }
         ],
         "sync": {"a->b": {"full": 1, "partial": 2, "full_started": 1}},

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from harness.errors import SetupError
-from harness.fault.active import Watch
+from harness.fault.active import Change, Watch
 from harness.fault.link import FaultLink
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
@@ -71,6 +71,15 @@ class World:
     def write_stray(self, stray: StrayWrite) -> None:
         self.do(f"stray {stray.element}", "write_stray")
 
+    def reshape(self, fault: Fault) -> Change:
+        raise NotImplementedError
+
+    def abandoned(self, link: Link) -> bool:
+        return False
+
+    def redirected(self) -> int:
+        return 0
+
     def _asked(self, name: str) -> None:
         self.questions += 1
         if name in self.failing:
@@ -111,6 +120,9 @@ class FakeLink:
     def restore(self) -> None:
         self._world.do(f"restore {self._link}", "restore")
         self._world.up[self._link] = True
+
+    def renew(self) -> None:
+        self._toxics.clear()
 
     def clear(self) -> None:
         self._toxics.clear()

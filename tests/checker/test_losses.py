@@ -1,0 +1,133 @@
+"""What a forced failover cost, literally: which elements a budget covers, and which never."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.checker.evidence import Convergence, Evidence, FaultRecord, KeyState, Stream, Target
+from harness.checker.judge import judge
+from harness.checker.losses import losses
+from harness.checker.verdict import Kind, Outcome, Verdict
+from harness.errors import ExitCode
+from harness.history import Entry, Opened, Stamp
+from harness.scenario.model import Expect
+from tests.checker.lists import Element, ok, reading, stream
+
+KILLED = FaultRecord(
+    "kill failover", "s", "60%", "80%", 1.0, 2.0, 10, 0, None, True, loses="s", primary="old", took_over_s=1.5
+)
+# 1..4 acknowledged by 0.5 s, 5..8 by 1.0 s, both by the old primary; 9 and 10 by the new one.
+LEDGER: tuple[Entry, ...] = (
+    Opened(1, "old"), ok(1, 4), Stamp(0.5), ok(5, 8), Stamp(1.0), Opened(2, "new"), ok(9, 10, 2), Stamp(1.8)
+)  # fmt: skip
+SURVIVORS = (1, 2, 3, 4, 5, 6, 9, 10)  # without 7 and 8
+UNREADABLE = replace(reading([], "new"), state=KeyState.UNREADABLE)
+
+
+def written(*entries: Entry, **more: Any) -> Stream:
+    found = replace(stream(10, *(entries or LEDGER)), must_acknowledge=False, nodes=("old", "new"), shards=("s",))
+    return replace(found, **more)
+
+
+def evidence(
+    new: Sequence[Element] = SURVIVORS, old: Sequence[Element] = SURVIVORS, fault: FaultRecord = KILLED, **more: Any
+) -> Evidence:
+    """A shard whose replica `new` took over from `old`, which follows it now; both were read."""
+    return Evidence(
+        nodes=("old", "new"),
+        streams=(written(**more),),
+        readings=(reading(old, "old"), reading(new, "new")),
+        targets={"new": Target("f" * 40, 5000, {"workload": len(new)})},
+        convergences=(Convergence("old", True, 0.1, "offset 5000 of 5000"),),
+        faults=(fault,),
+    )
+
+
+def verdict(found: Evidence, within_s: float | None = 2, **expected: Any) -> Verdict:
+    budget = {} if within_s is None else {"lost": {"within_s": within_s}}
+    return judge(found, Expect(**budget, **expected))
+
+
+def told(found: Verdict) -> list[tuple[Kind, str, int, bool]]:
+    return [(anomaly.kind, anomaly.node, anomaly.count, anomaly.budgeted) for anomaly in found.anomalies]
+
+
+def test_what_is_lost_within_the_budget_is_an_anomaly_and_as_expected() -> None:
+    found = verdict(evidence(), anomalies=("lost",))
+    assert (found.outcome, found.as_expected, found.doubts) == (Outcome.INVALID, True, ())
+    assert told(found) == [(Kind.LOST, "new", 2, True)]
+    assert found.anomalies[0].message == (
+        "2 elements are on no node of numbers's shard, acknowledged by old from 0.500 to 1.000 s after the first "
+        "write, up to 1.000 s before another node took over at 1.500 s; the first: 7 (within the 2 s that may be lost)"
+    )
+
+
+@pytest.mark.parametrize("within_s", [None, 0.9])
+def test_none_by_default_and_none_beyond_it(within_s: float | None) -> None:
+    found = verdict(evidence(), within_s)
+    assert told(found) == [(Kind.LOST, "new", 2, False)]
+    assert (found.outcome, found.exit_code) == (Outcome.INVALID, ExitCode.NOT_AS_EXPECTED)
+
+
+def test_kinds_that_are_expected_do_not_replace_a_budget() -> None:
+    assert verdict(evidence(), 0.9, anomalies=("lost",)).exit_code is ExitCode.NOT_AS_EXPECTED
+    assert verdict(evidence(), None, anomalies=("lost",)).exit_code is ExitCode.AS_EXPECTED
+
+
+def test_a_budget_that_nothing_is_taken_from_proves_nothing() -> None:
+    everything = tuple(range(1, 11))
+    found = verdict(evidence(everything, everything), anomalies=("lost",))
+    assert (found.outcome, found.exit_code) == (Outcome.UNKNOWN, ExitCode.UNKNOWN)
+    assert found.doubts == ("nothing was lost in a failover, so that its budget proves nothing",)
+    assert verdict(evidence(everything, everything)).outcome is Outcome.VALID
+
+
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        (SURVIVORS, (1, 2, 3, 4, 9, 10)),  # the replica holds less than its own primary
+        ((1, 2, 3, 4, 5, 9, 10), SURVIVORS),  # an element that the other one still has
+    ],
+)
+def test_what_any_node_holds_is_not_lost_by_the_failover(new: Sequence[Element], old: Sequence[Element]) -> None:
+    found = verdict(evidence(new, old), anomalies=("lost",))
+    assert found.exit_code is ExitCode.NOT_AS_EXPECTED
+    assert [anomaly.kind for anomaly in found.unexpected] == [Kind.LOST]
+    assert not found.unexpected[0].budgeted
+
+
+def test_what_the_new_primary_acknowledged_is_not_covered() -> None:
+    found = verdict(evidence((1, 2, 3, 4, 5, 6, 10), (1, 2, 3, 4, 5, 6, 10)), anomalies=("lost",))
+    assert found.exit_code is ExitCode.NOT_AS_EXPECTED
+    assert {anomaly.first.expected for anomaly in found.unexpected} == {"9"}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        evidence(shards=("another",)),
+        evidence(fault=replace(KILLED, loses="")),
+        evidence(fault=replace(KILLED, took_over_s=None)),
+        evidence(fault=replace(KILLED, primary="somebody")),
+        replace(evidence(), readings=(reading(SURVIVORS, "old"),)),
+        replace(
+            evidence(), readings=(reading(SURVIVORS, "old"), replace(reading([], "new"), state=KeyState.UNREADABLE))
+        ),
+    ],
+    ids=["another shard", "no failover", "nobody took over", "another primary", "a node not read", "unreadable"],
+)
+def test_what_no_failover_explains_is_not_covered(found: Evidence) -> None:
+    assert losses(found) == {}
+    judged = verdict(found, anomalies=("lost",))
+    assert not judged.as_expected
+    assert judged.outcome is not Outcome.VALID
+
+
+def test_what_could_not_be_healed_is_a_doubt() -> None:
+    everything = tuple(range(1, 11))
+    found = verdict(evidence(everything, everything, replace(KILLED, not_healed="it does not start")))
+    assert found.doubts == ("kill failover on s at 60% was not healed: it does not start",)
