@@ -168,6 +168,11 @@ class ProcessServer(Server):
                     f"node {self.plan.node.name}: {self._program} can't be run: {error.strerror}"
                 ) from None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process, which leads a group of its own; None before the first start."""
+        return None if self._process is None else self._process.pid
+
     def ended(self, wait_s: float) -> str | None:
         if self._process is None:
             return "was not started"

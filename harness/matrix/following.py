@@ -1,0 +1,138 @@
+"""Waits until a replica has what its primary has, or until a log or a dead process says that it never will.
+
+A refusal is found in the logs, where it stands some milliseconds after it happened; nobody waits for a time-out.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from harness.errors import HarnessError
+from harness.matrix.cells import Outcome
+from harness.matrix.warm import Trouble, WarmServer
+from harness.replication import ReplicationInfo
+from harness.replication_log import count_syncs, refusal
+from harness.resp.connection import CannotConnect, ConnectionLost
+from harness.topology import Role
+
+GIVE_UP_S = 20.0
+_GLANCE_S = 0.02  # how often logs are looked at
+_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.01
+_LOOP_S, _LOOP_SYNCS = 1.5, 4  # a replica that began so many full syncs in vain for so long never will
+_DEATH_S = 2.0  # how long a server may take to end after its connection broke
+CHANNEL = "harness:ready"
+
+# What a log says when following is in vain, beside what `harness.replication_log` knows of replicas.
+_VAIN = re.compile(
+    r"[^\r\n]*(?:Can't store key|Can't handle (?:\w+ )?RDB format|module data I can't load|Unknown RDB encoding"
+    r"|Unable to AUTH|aborted replication with an error|Unknown RDB|Invalid (?:RDB|object)"
+    r"|configured to handle more than)[^\r\n]*"
+)
+_STAMP = re.compile(r"^\d+:(?:\w+ )?\d+ \w+ \d+ [\d:.]+ ")
+_WARNING = re.compile(r"^\S+ [^\r\n]*\d # [^\r\n]*", re.MULTILINE)
+
+
+class Ended(Exception):
+    """A cell can go no further. who: the log to show."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        self.outcome, self.reason = outcome, reason
+        super().__init__(reason)
+
+
+def await_caught_up(primary: WarmServer, replica: WarmServer, *, through: WarmServer | None = None) -> ReplicationInfo:
+    """Until the replica has its link up and has processed all that the primary has produced by now; its last INFO.
+
+    through: the replica between the two, in a chain. Raises Ended.
+    """
+    await_link(through or primary, replica)
+    primary.ask("PUBLISH", CHANNEL, "x")  # moves the offset and leaves no key
+    target = primary.replication()
+
+    def processed() -> ReplicationInfo | None:
+        info = replica.replication()
+        same = info.replication_id == target.replication_id and bool(info.link_up)
+        return info if same and (info.processed_offset or 0) >= target.offset else None
+
+    return _await(processed, primary, replica, "to process what its primary has produced")
+
+
+def await_link(primary: WarmServer, replica: WarmServer) -> ReplicationInfo:
+    """Until the replica is on its primary's history with its link up. Raises Ended."""
+
+    def linked() -> ReplicationInfo | None:
+        info = replica.replication()
+        if info.role is not Role.REPLICA or not info.link_up or info.sync_in_progress:
+            return None
+        return info if info.replication_id == primary.replication().replication_id else None
+
+    return _await(linked, primary, replica, "to have its link up")
+
+
+def _await(
+    probe: Callable[[], ReplicationInfo | None], primary: WarmServer, replica: WarmServer, what: str
+) -> ReplicationInfo:
+    began = looked = time.monotonic()
+    pause = _PAUSE_S
+    while True:
+        try:
+            if found := probe():
+                return found
+        except (Trouble, HarnessError):  # LOADING, while it loads what it was sent
+            pass
+        except (ConnectionLost, CannotConnect):
+            raise crashed(primary, replica) from None
+        now = time.monotonic()
+        if now - looked > _GLANCE_S:
+            looked = now
+            _look(primary, replica, now - began)
+        if now - began > GIVE_UP_S:
+            last = last_warning(replica.new_log()) or "its log says nothing"
+            raise Ended(Outcome.UNKNOWN, f"waited {GIVE_UP_S:.0f} s for the replica {what}: {last}")
+        time.sleep(pause)
+        pause = min(pause * 1.3, _LONGEST_PAUSE_S)
+
+
+def _look(primary: WarmServer, replica: WarmServer, waited_s: float) -> None:
+    """Raises Ended where a log or a process says that waiting is in vain."""
+    if replica.death() or primary.death():
+        raise crashed(primary, replica)
+    said = replica.new_log()
+    if refusal(said) or _VAIN.search(said):
+        raise _refused("replica", said)
+    if _VAIN.search(told := primary.new_log()):
+        raise _refused("primary", told)
+    counts = count_syncs(said)
+    if waited_s > _LOOP_S and counts.full_started >= _LOOP_SYNCS and not counts.full_finished:
+        last = last_warning(said) or last_warning(told) or "no log says why"
+        raise Ended(Outcome.REFUSED, f"{counts.full_started} full syncs were begun in vain: {last}")
+
+
+def _refused(who: str, log: str) -> Ended:
+    line = _VAIN.search(log)
+    reason = f'{who}: "{plain(line[0])}"' if line else f"{who}: {refusal(log)}"
+    return Ended(Outcome.REFUSED, reason)
+
+
+def crashed(primary: WarmServer, replica: WarmServer) -> Ended:
+    """What to say after a connection was lost: how a server ended, and what its log says of it."""
+    deadline = time.monotonic() + _DEATH_S
+    while time.monotonic() < deadline:
+        for who, server in (("replica", replica), ("primary", primary)):
+            if how := server.death(0.01):
+                cause = _VAIN.search(server.new_log())
+                said = plain(cause[0]) if cause else last_warning(server.new_log())
+                return Ended(Outcome.CRASHED, f'{who} {how}: "{said}"' if said else f"{who} {how}")
+    return Ended(Outcome.UNKNOWN, "a connection to a server was lost, and the server runs on")
+
+
+def last_warning(log: str) -> str:
+    found = _WARNING.findall(log)
+    return plain(found[-1]) if found else ""
+
+
+def plain(line: str) -> str:
+    """A log's line without process and time, so that equal events read equal."""
+    return _STAMP.sub("", line).strip()
