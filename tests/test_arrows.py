@@ -43,6 +43,9 @@ PURE = (
     "compare/model.py",
     "acceptance/model.py",
     "acceptance/feeding.py",
+    "engine/differences.py",
+    "matrix/cells.py",
+    "matrix/features",
     "resp/replies.py",
     "plan.py",
 )
@@ -57,7 +60,8 @@ FORBIDDEN = {
     "resp": "runtime workload report fault scenario",
     "compare": "runtime fault workload scenario checker acceptance",
     "acceptance": "fault workload scenario",
-    "engine": "runtime scenario report",
+    "engine": "runtime scenario report matrix",
+    "matrix": "report commands workload fault",
 }
 # Only the runner's own side of the house may know everything.
 KNOW_ALL = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.engine.catalogue import version_key
 from harness.engine.differences import FIELD_TTLS_SINCE, rdb_version
 
+
 def cannot_feed(source: tuple[str, str], target: tuple[str, str], *, field_ttls: bool) -> str | None:
     """Why the target can't be a replica of the source or load its RDB; None where it can. (family, version) each."""
     written, readable = rdb_version(*source), rdb_version(*target)

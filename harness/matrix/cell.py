@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from harness.errors import HarnessError, SetupError
 from harness.matrix.cells import Anomaly, Outcome
 from harness.matrix.comparison import LOST_KINDS, compare
-from harness.matrix.features.base import DataSet, Fact, Feature, Write, shown
+from harness.matrix.features.base import DataSet, Fact, Feature, Write, as_bytes, shown
 from harness.matrix.following import Ended, crashed, last_warning, plain
 from harness.matrix.syncs import OLD_SYNC, Stage, Sync, chose_sockets, proven
 from harness.matrix.warm import Trouble, WarmServer
@@ -63,7 +63,6 @@ class CellRun:
         bench = self._bench
         for server in bench.servers:
             server.mark()
-        marks = None
         try:
             self._prepare()
             self._sync.run(Stage(bench.primary, bench.replica, bench.between, self._write, self._afterwards))
@@ -71,14 +70,12 @@ class CellRun:
         except Ended as ended:
             found = Found(ended.outcome, ended.reason, old_data=self._old_data(ended.outcome))
         except (ConnectionLost, CannotConnect):
-            ended = crashed(bench.primary, bench.replica)
-            found = Found(ended.outcome, ended.reason)
+            crash = crashed(bench.primary, bench.replica)
+            found = Found(crash.outcome, crash.reason)
         except SetupError as error:
             found = Found(Outcome.CRASHED if bench.replica.death() else Outcome.UNKNOWN, str(error))
         except (Trouble, HarnessError) as error:
             found = Found(Outcome.UNKNOWN, str(error))
-        finally:
-            del marks
         return replace(found, evidence=self._evidence(found))
 
     def _prepare(self) -> None:
@@ -115,7 +112,9 @@ class CellRun:
                 unwanted = isinstance(reply, ErrorReply) or (write.reply is not None and reply != write.reply)
                 if unwanted:
                     wanted = "success" if write.reply is None else shown(write.reply)
-                    raise Trouble(f"the primary answered {write.words[0]} with {shown(reply)}, expected {wanted}")
+                    raise Trouble(
+                        f"the primary answered {shown(as_bytes(write.words[0]))} with {shown(reply)}, expected {wanted}"
+                    )
             start = number
 
     def _check_encodings(self, data: DataSet) -> None:
@@ -141,7 +140,9 @@ class CellRun:
         if sync.full_syncs and counts.full_finished != sync.full_syncs:
             return Found(Outcome.UNKNOWN, "the replica's log does not show that the full sync was finished")
         if chose_sockets(sync, told):
-            return Found(Outcome.NOT_APPLICABLE, "the primary sent its snapshot by sockets although set to use its disk")
+            return Found(
+                Outcome.NOT_APPLICABLE, "the primary sent its snapshot by sockets although set to use its disk"
+            )
         if why := proven(sync, told, log):
             return Found(Outcome.UNKNOWN, why)
         return Found(Outcome.OK, f"{compared.facts} facts and {compared.keys} keys are as written")

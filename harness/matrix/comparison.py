@@ -41,7 +41,9 @@ def compare(data: DataSet, primary: WarmServer, replica: WarmServer) -> Compared
     for fact, found, held in zip(data.facts, on_b, on_a, strict=True):
         expected = held if fact.reply is FROM_A else fact.reply
         if differs(fact, expected, found):
-            anomalies.append(Anomaly(kind_of(expected, found), f"{fact}: expected {shown(expected)}, found {shown(found)}"))
+            anomalies.append(
+                Anomaly(kind_of(expected, found), f"{fact}: expected {shown(expected)}, found {shown(found)}")
+            )
         if differs(fact, expected, held):
             what = f"{fact}: the primary itself answers {shown(held)} instead of {shown(expected)}"
             anomalies.append(Anomaly("wrong_value", what))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.engine.binaries import Engine
 from harness.matrix.cells import EngineFacts
 from harness.matrix.features import FEATURES
 from harness.matrix.syncs import SYNCS
 from harness.matrix.warm import Pool, Trouble, WarmServer
-from harness.engine.binaries import Engine
 from harness.resp.replication_info import info_fields
 
 
@@ -19,9 +19,7 @@ def probe(server: WarmServer) -> EngineFacts:
     known = _known(server, sorted({command for commands in needed.values() for command in commands}))
     features = tuple(name for name, commands in needed.items() if known.issuperset(commands))
     lacks = [name for name in FEATURES if name not in features]
-    for sync in SYNCS.values():
-        if any(not server.ask("CONFIG", "GET", setting) for setting in sync.needs):
-            lacks.append(sync.name)
+    lacks += [sync.name for sync in SYNCS.values() if any(not _has(server, setting) for setting in sync.needs)]
     facts = EngineFacts(engine.name, engine.family, engine.version, engine.origin, features, tuple(lacks))
     return replace(facts, version=_version(server) or engine.version)
 
@@ -40,6 +38,10 @@ def _known(server: WarmServer, commands: list[str]) -> set[str]:
     if not isinstance(reply, list) or len(reply) != len(commands):
         raise Trouble(f"{server.engine.name} answered COMMAND INFO with {reply!r}")
     return {name for name, about in zip(commands, reply, strict=True) if about}
+
+
+def _has(server: WarmServer, setting: str) -> bool:
+    return bool(server.ask("CONFIG", "GET", setting))
 
 
 def _version(server: WarmServer) -> str | None:

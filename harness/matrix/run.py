@@ -5,9 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from harness.engine.binaries import Engine
 from harness.engine.differences import Case, rule_for
@@ -169,7 +168,7 @@ class _Runner:
         servers = []
         try:
             for name in names:
-                servers.append(self._pool.lease(self._engines[name]))
+                servers.append(self._pool.lease(self._engines[name]))  # noqa: PERF401 - known when the next one fails
             bench = Bench(servers[0], servers[1], servers[2] if sync.chained else None)
             with self._lock:
                 number = next(self._number)

@@ -176,4 +176,8 @@ def proven(sync: Sync, primary_log: str, replica_log: str) -> str | None:
 
 def chose_sockets(sync: Sync, primary_log: str) -> bool:
     """Whether the primary sent its snapshot by sockets although it was set to write a file."""
-    return sync.primary_says == TO_DISK and not re.search(TO_DISK, primary_log) and bool(re.search(TO_SOCKETS, primary_log))
+    return (
+        sync.primary_says == TO_DISK
+        and not re.search(TO_DISK, primary_log)
+        and bool(re.search(TO_SOCKETS, primary_log))
+    )

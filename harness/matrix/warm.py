@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.engine.binaries import Engine
-from harness.errors import SetupError
-from harness.matrix.features.base import Words
+from harness.errors import HarnessError, SetupError
+from harness.matrix.features.base import Argument, Words
+from harness.replication import ReplicationInfo
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.encode import command
 from harness.resp.replication_info import info_fields, parse_replication, replicate_from, stop_replicating
 from harness.resp.replies import ErrorReply, Reply
-from harness.replication import ReplicationInfo
 from harness.runtime.loopback import free_ports, own_address
 from harness.runtime.owner import Owner
 from harness.runtime.readiness import wait_until
@@ -74,9 +74,9 @@ class WarmServer:
         self.connection.timeout_s = REPLY_S
         self._db, self._settings = 0, {}
 
-    def ask(self, *words: object, db: int = 0) -> Reply:
+    def ask(self, *words: Argument, db: int = 0) -> Reply:
         """One command. Trouble where it is answered with an error; ConnectionLost where the server is gone."""
-        (reply,) = self.ask_all([tuple(words)], db)  # type: ignore[list-item]
+        (reply,) = self.ask_all([words], db)
         if isinstance(reply, ErrorReply):
             raise Trouble(f"{self.engine.name} answered {_name(words)} with {reply}")
         return reply
@@ -226,18 +226,23 @@ class Pool:
     def give_back(self, servers: Iterable[WarmServer]) -> None:
         """After use. Whatever can't be proven clean is ended, and the next lease starts another one."""
         servers = list(servers)
-        for server in reversed(servers):  # replicas first
-            try:
-                server.clean()
-                server.await_alone()
-            except (Trouble, ConnectionLost, CannotConnect, SetupError):
-                server.close()
-                continue
-            except BaseException:
-                server.close()
-                raise
-            with self._lock:
-                self._free.setdefault(server.engine.name, []).append(server)
+        cleaned = [server for server in servers if self._tried(server, server.clean)]
+        for server in cleaned:  # once none of them follows another any more
+            if self._tried(server, server.await_alone):
+                with self._lock:
+                    self._free.setdefault(server.engine.name, []).append(server)
+
+    @staticmethod
+    def _tried(server: WarmServer, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except (Trouble, HarnessError, ConnectionLost, CannotConnect, SetupError):
+            server.close()
+            return False
+        except BaseException:
+            server.close()
+            raise
+        return True
 
     def close(self) -> None:
         for server in self._all:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import chain
 
-from harness.matrix.features.base import DataSet, Fact, Feature, Reply, Write, keys
+from harness.matrix.features.base import DataSet, Fact, Feature, Write, keys
+from harness.resp.replies import Reply
 
 _LARGE = {b"field:%d" % number: b"v" * (number % 90) for number in range(700)}
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from harness.matrix.features.base import DataSet, Fact, Feature, Write, keys
 
-_ELEMENTS = (*(b"%d" % number for number in range(1, 101)), b"", b"-1", b"9223372036854775807", b"\x00\xff\r\n", b"1", b"1")
+_ELEMENTS = (
+    *(b"%d" % number for number in range(1, 101)),
+    b"",
+    b"-1",
+    b"9223372036854775807",
+    b"\x00\xff\r\n",
+    b"1",
+    b"1",
+)
 
 
 def build(prefix: bytes, now_ms: int) -> DataSet:

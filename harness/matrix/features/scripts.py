@@ -12,7 +12,7 @@ _CHANCE = b"return redis.call('SET', KEYS[1], redis.call('TIME')[2] .. ':' .. ma
 
 def build(prefix: bytes, now_ms: int) -> DataSet:
     squares, chance = prefix + b"scripts:squares", prefix + b"scripts:chance"
-    digest = sha1(_COUNT).hexdigest()  # noqa: S324 - by which servers name scripts
+    digest = sha1(_COUNT).hexdigest()
     writes = (
         Write(("EVAL", _COUNT, 1, squares, 20), reply=20),
         Write(("EVALSHA", digest, 1, squares, 10), reply=30),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.matrix.features.base import DataSet, Fact, Feature, Reply, Write, keys
+from harness.matrix.features.base import DataSet, Fact, Feature, Write, keys
+from harness.resp.replies import Reply
 
 _IDS = tuple(b"1700000000000-%d" % number for number in range(1, 201))
 _DELETED = _IDS[3]
@@ -30,7 +31,9 @@ def build(prefix: bytes, now_ms: int) -> DataSet:
     facts = (
         Fact(("XRANGE", key, "-", "+"), entries),
         Fact(("XINFO", "GROUPS", key), groups, "groups"),
-        Fact(("XPENDING", key, "workers", "-", "+", 10), [[_IDS[1], b"grace", 0, 2], [_IDS[2], b"ada", 0, 1]], "pending"),
+        Fact(
+            ("XPENDING", key, "workers", "-", "+", 10), [[_IDS[1], b"grace", 0, 2], [_IDS[2], b"ada", 0, 1]], "pending"
+        ),
         Fact(
             ("XINFO", "STREAM", key),
             [b"length", len(entries), b"last-generated-id", _IDS[-1], b"groups", 2],
