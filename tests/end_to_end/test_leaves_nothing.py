@@ -60,6 +60,11 @@ class Run:
 
         wait_until(there, deadline_s=30, what=f"{count} processes", describe=lambda: self.known)
 
+    def find(self, title: str) -> int | None:
+        """The number of the process of it that calls itself so."""
+        self.look()
+        return next((pid for pid in self.known if re.search(title, _command(pid))), None)
+
     def left(self) -> list[str]:
         """What there is still of it."""
         temporary = self.folder / "temporary"
@@ -101,6 +106,7 @@ def scenario(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.alone
 class TestKilled:
     """kill -9: five seconds later there is nothing, at whatever moment it came."""
 
@@ -196,7 +202,8 @@ class TestInterrupted:
     def test_while_a_frozen_replica_is_waited_for(self, tmp_path, scenario):
         with started(tmp_path, "run", scenario, "--out", "out") as run:
             wait_until(lambda: _has_begun(run), deadline_s=30, what="it to begin")
-            os.kill(next(pid for pid in run.known if re.search(r"server .*:6380", _command(pid))), signal.SIGSTOP)
+            replica = wait_until(lambda: run.find(r"server .*:6380"), deadline_s=30, what="the replica's process")
+            os.kill(replica, signal.SIGSTOP)
             time.sleep(1)  # not to wait for anything: it must not matter how far it is
             self.interrupt(run, signal.SIGINT)
 

@@ -178,8 +178,8 @@ def test_a_replica_that_is_whole_and_never_caught_up_is_unknown(tmp_path, monkey
     """Nothing is missing of what was written, yet nobody can say what else would have come."""
     take_target = harness.cycle.take_target
 
-    def and_one_write_more(root, *rest):
-        found = take_target(root, *rest)
+    def and_one_write_more(root, *rest, **how):
+        found = take_target(root, *rest, **how)
         return replace(found, offset=found.offset + 1000)
 
     monkeypatch.setattr(harness.cycle, "take_target", and_one_write_more)
