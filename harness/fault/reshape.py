@@ -41,6 +41,8 @@ class Reshapeable(Protocol):
 
     def control(self, node: str) -> Endpoint: ...
 
+    def inside(self, node: str) -> tuple[str, int]: ...
+
     def kill(self, node: str) -> None: ...
 
     def restart(self, node: str) -> None: ...
@@ -227,13 +229,13 @@ class Reshaping:
             self._checked_all(node, handed_over)
 
     def _move_keys(self, source: str, target: str, slot: int) -> None:
-        where = self.servers.control(target)
+        host, port = self.servers.inside(target)
         while True:
             keys = self._must(source, "CLUSTER", "GETKEYSINSLOT", slot, _KEYS_A_STEP)
             if not isinstance(keys, list) or not keys:
                 return
             named = [key for key in keys if isinstance(key, bytes)]
-            self._must(source, "MIGRATE", where.host, where.port, "", 0, _MIGRATE_MS, "KEYS", *named)
+            self._must(source, "MIGRATE", host, port, "", 0, _MIGRATE_MS, "KEYS", *named)
 
     # roles
 

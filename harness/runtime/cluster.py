@@ -193,7 +193,8 @@ class Formation:
         node_id = self._must(node, "CLUSTER", "MYID")
         control = self.servers.control(node)
         name = node_id.decode() if isinstance(node_id, bytes) else str(node_id)
-        self.known.learn(node, name, (where.host, where.port), (control.host, control.port))
+        addresses = {(where.host, where.port), (control.host, control.port), self.servers.inside(node)}
+        self.known.learn(node, name, *addresses)
 
     def _give_slots(self) -> None:
         primaries = self.servers.topology.primaries

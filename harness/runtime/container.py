@@ -22,6 +22,7 @@ from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
 from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
 from harness.runtime.base import Capability, LinkOpener
+from harness.runtime.cluster import BUS_OFFSET
 from harness.runtime.container_link import ContainerLink
 from harness.runtime.container_network import ContainerNetwork
 from harness.runtime.container_proxy import open_proxy
@@ -30,7 +31,7 @@ from harness.runtime.deployment import ServersDeployment, Started, login_at_prim
 from harness.runtime.identity import UNKNOWN_ENGINE, engine_in
 from harness.runtime.labels import OWNER, owner_labels
 from harness.runtime.local import Ports
-from harness.runtime.loopback import free_ports, own_address
+from harness.runtime.loopback import free_cluster_ports, free_ports, own_address
 from harness.runtime.owner import Owner
 from harness.runtime.packet_loss import why_no_loss
 from harness.runtime.server_config import ServerPlan
@@ -89,7 +90,8 @@ class ContainerRuntime:
         images = {node.name: self._images(node) for node in topology.nodes.values()}
         written = [node.port for node in topology.nodes.values()]
         host = own_address(written if self._ports == "written" else ())
-        ports = written if self._ports == "written" else free_ports(host, len(written))
+        free = free_cluster_ports if topology.is_cluster else free_ports
+        ports = written if self._ports == "written" else free(host, len(written))
         use_ryuk_where_at_hand(self._client)
         deployment = ContainerDeployment(topology, self._client, self._owner, self._links.run_id)
         chosen = opener or self._links.proxy if proxied else None
@@ -115,7 +117,7 @@ class ContainerDeployment(ServersDeployment):
         self._labels = owner_labels(owner.marker, run_id)
         self._folder = owner.folder("replication-harness")
         self._name = f"replication-harness-{secrets.token_hex(6)}"
-        self._sources: dict[Link, tuple[str, int]] = {}
+        self._buses: dict[str, FaultLink] = {}  # proxies in front of nodes' buses
         self._network: ContainerNetwork | None = None
         self.proxy: FaultProxy | None = None
 
@@ -187,8 +189,8 @@ class ContainerDeployment(ServersDeployment):
                     "use --runtime local"
                 )
         if self.proxy is not None:
-            for port, link in enumerate(links, start=_FIRST_LINK_PORT):
-                self._open_inside(link, self.proxy, port)
+            for index, link in enumerate(links):
+                self._open_inside(link, self.proxy, _FIRST_LINK_PORT + 2 * index)
             return
         if isinstance(opener, str):
             opener = self.proxy = open_fault_proxy(opener, owner=self._owner.register)
@@ -197,13 +199,38 @@ class ContainerDeployment(ServersDeployment):
             assert not isinstance(opener, Image)
             self._require_visible("a fault proxy on this machine")
             listen = self._host if link.is_client else self.network.gateway
-            self._see(link, opener.open_link(self._link_name(link), self._inside(link), listen))
+            if not self._share(link):
+                self._see(link, opener.open_link(self._link_name(link), self._inside(link), listen))
+                if (bus := self._bus(link)) is not None:
+                    self._buses[link.source] = opener.open_link(f"{self._link_name(link)}-bus", bus, listen)
+
+    def _share(self, link: Link) -> bool:
+        """Let the link lead through the proxy of another one of its primary, where there is one in a cluster."""
+        shared = self._of_the_same_source(link)
+        if isinstance(shared, ContainerLink):
+            self._see(link, shared.through, shared.listen)
+        return shared is not None
+
+    def _bus(self, link: Link) -> tuple[str, int] | None:
+        """The bus of a cluster's node, which has to be reached at the address that the node announces."""
+        if link.is_client or not self.topology.is_cluster:
+            return None
+        host, port = self.inside(link.source)
+        return host, port + BUS_OFFSET
+
+    def _bus_port(self, node: str) -> int:
+        bus = self._buses.get(node)
+        return bus.listen[1] if bus is not None else super()._bus_port(node)
 
     def _open_inside(self, link: Link, proxy: FaultProxy, port: int) -> None:
         """In the proxy's own container, which we and the nodes reach at the same address."""
+        if self._share(link):
+            return
         address = proxy.url.removeprefix("http://").rpartition(":")[0]
         made = proxy.open_link(self._link_name(link), self._inside(link), "0.0.0.0", port)
         self._see(link, made, (address, port))
+        if (bus := self._bus(link)) is not None:
+            self._buses[link.source] = proxy.open_link(f"{self._link_name(link)}-bus", bus, "0.0.0.0", port + 1)
 
     def _see(self, link: Link, made: FaultLink, listen: tuple[str, int] | None = None) -> None:
         pid = None if link.is_client else self._container(link.target).pid
@@ -214,16 +241,16 @@ class ContainerDeployment(ServersDeployment):
 
     def _inside(self, link: Link) -> tuple[str, int]:
         """Where this link leads, inside the network."""
-        return self._address(link.target if link.is_client else link.source)
+        return self.inside(link.target if link.is_client else link.source)
 
-    def _address(self, node: str) -> tuple[str, int]:
+    def inside(self, node: str) -> tuple[str, int]:
         server = self._container(node)
         return server.place.address, server.plan.port
 
     def _source(self, node: Node) -> tuple[str, int]:
         primary = node.replica_of or ""
         proxy = self._proxied.get(Link(primary, node.name))
-        return proxy.listen if proxy else self._address(primary)
+        return proxy.listen if proxy else self.inside(primary)
 
     def _come_up(self, node: str) -> None:
         """An engine is what it says itself; what the image's name promises may be something else."""
@@ -258,6 +285,8 @@ class ContainerDeployment(ServersDeployment):
     def _close_links(self) -> None:
         if self.proxy is not None:
             self.proxy.close()
+        while self._buses:
+            self._buses.popitem()[1].close()
         while self._proxied:
             self._proxied.popitem()[1].close()
 

@@ -12,19 +12,19 @@ from harness.topology import Link
 
 
 class ContainerLink:
-    """listen: where those who dial it reach the proxy, which may call its own address differently; pid: of the replica,
-    None for a client's link.
+    """through: the proxy; listen: where those who dial it reach it, which it may call differently itself; pid: of the
+    replica, None for a client's link.
     """
 
     def __init__(
         self, through: FaultLink, link: Link, listen: tuple[str, int], pid: Callable[[], int] | None = None
     ) -> None:
-        self._through, self._link, self.listen = through, link, listen
+        self.through, self._link, self.listen = through, link, listen
         self._loss = PacketLoss(link.target, pid, listen) if pid else None
 
     def add(self, toxic: Toxic, link: Link) -> str:
         if toxic.kind != LOSS:
-            return self._through.add(toxic, link)
+            return self.through.add(toxic, link)
         if self._loss is None:
             raise SetupError(f"packets are lost on replication links only, and {self._link} is a client's")
         return self._loss.add(toxic)
@@ -36,24 +36,24 @@ class ContainerLink:
         if self._loss and self._loss.holds(toxic_name):
             self._loss.remove(toxic_name)
         else:
-            self._through.remove(toxic_name)
+            self.through.remove(toxic_name)
 
     def cut(self) -> None:
-        self._through.cut()
+        self.through.cut()
 
     def restore(self) -> None:
-        self._through.restore()
+        self.through.restore()
 
     def renew(self) -> None:
         if self._loss:
             self._loss.clear()
-        self._through.renew()
+        self.through.renew()
 
     def clear(self) -> None:
         if self._loss:
             self._loss.clear()
-        self._through.clear()
+        self.through.clear()
 
     def close(self) -> None:
         """The rules go with their container."""
-        self._through.close()
+        self.through.close()

@@ -83,10 +83,24 @@ class ServersDeployment(ABC):
 
     def _announced(self, node: str) -> Announced:
         """A replica follows the address that its primary announces; so all links of a shard lead through one proxy."""
-        plan = self._server(node).plan
         proxies = [proxy for link, proxy in self._proxied.items() if link.source == node]
-        host, port = proxies[0].listen if proxies else (plan.host, plan.port)
-        return Announced(host, port, plan.port + BUS_OFFSET)
+        host, port = proxies[0].listen if proxies else self.inside(node)
+        return Announced(host, port, self._bus_port(node))
+
+    def _bus_port(self, node: str) -> int:
+        """Where a node of a cluster hears from the others, at the host that it announces."""
+        return self._server(node).plan.port + BUS_OFFSET
+
+    def inside(self, node: str) -> tuple[str, int]:
+        """Host and port at which other nodes reach this one directly."""
+        plan = self._server(node).plan
+        return plan.host, plan.port
+
+    def _of_the_same_source(self, link: Link) -> FaultLink | None:
+        """The proxy of another replication link of this primary; in a cluster all replicas follow one address."""
+        if link.is_client or not self.topology.is_cluster:
+            return None
+        return next((proxy for other, proxy in self._proxied.items() if other.source == link.source), None)
 
     def endpoint(self, node: str) -> Endpoint:
         plan, front = self._server(node).plan, self._nodes[node].front

@@ -8,7 +8,6 @@ from typing import Literal
 
 from harness.engine.binaries import Engine
 from harness.errors import HarnessError
-from harness.fault.link import FaultLink
 from harness.runtime.base import Capability, LinkOpener
 from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
 from harness.runtime.loopback import free_cluster_ports, free_ports, own_address
@@ -93,17 +92,12 @@ class LocalDeployment(ServersDeployment):
         if opener is None:
             raise HarnessError(f"link {link} needs a fault proxy, and none was given")
         plan = self._server(link.target if link.is_client else link.source).plan
-        if self.topology.is_cluster and (shared := self._of_the_same_source(link)):
+        if shared := self._of_the_same_source(link):
             self._proxied[link] = shared
             return
         port = self.endpoint(link.target).port if link.is_client else plan.port
         name = f"{link.source}-{link.target}-{plan.host}-{port}"  # no two deployments share an address and port
         self._proxied[link] = opener.open_link(name, (plan.host, port), plan.host)
-
-    def _of_the_same_source(self, link: Link) -> FaultLink | None:
-        """The proxy of another replication link of this primary; in a cluster all replicas follow one address."""
-        found = (proxy for other, proxy in self._proxied.items() if other.source == link.source)
-        return None if link.is_client else next(found, None)
 
     def close(self) -> None:
         """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""

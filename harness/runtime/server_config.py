@@ -103,6 +103,7 @@ def _ours(plan: ServerPlan) -> Iterator[tuple[str, str]]:
     if plan.node.in_cluster:
         timeout_ms = FORMING_TIMEOUT_MS if plan.announced is None else NODE_TIMEOUT_MS
         yield from (("cluster-enabled", "yes"), ("cluster-node-timeout", str(timeout_ms)))
+        yield ("cluster-config-file", quoted(str(plan.log.parent / "nodes.conf")))  # what a restart must not forget
         yield from (("cluster-require-full-coverage", "no"), ("cluster-migration-barrier", "999"))
         yield from (("cluster-replica-validity-factor", "0"), ("cluster-replica-no-failover", "yes"))
     if plan.announced is not None:
