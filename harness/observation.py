@@ -188,13 +188,33 @@ def _first(counts: SyncCounts) -> str:
 
 
 def save_info(deployment: Deployment, views: NodeViews, directory: RunDirectory, when: str) -> None:
-    """INFO of every node that can be asked."""
+    """INFO of every node that can be asked; all are asked before the first answer is awaited."""
+    asked = [node for node in deployment.topology.nodes if _ask_info(views[node])]
     for node in deployment.topology.nodes:
         try:
-            text = ask(views[node], lambda view: view.info("all"))
+            text = _answered_info(views[node], node in asked)
         except (CannotConnect, ConnectionLost) as error:
             text = f"# not to be had: {error}\n"
         directory.save_info(node, when, text)
+
+
+def _ask_info(view: NodeView) -> bool:
+    try:
+        view.ask_info("all")
+    except (CannotConnect, ConnectionLost):
+        view.close()
+        return False
+    return True
+
+
+def _answered_info(view: NodeView, asked: bool) -> str:
+    """A connection that had been closed meanwhile is made anew."""
+    if asked:
+        try:
+            return view.answered_info()
+        except ConnectionLost:
+            view.close()
+    return ask(view, lambda view: view.info("all"))
 
 
 def save_logs(deployment: Deployment, directory: RunDirectory) -> None:

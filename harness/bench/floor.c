@@ -2,6 +2,7 @@
  * The floor of a benchmark: what the servers themselves allow, as a small C program reaches it.
  *
  *   floor write  HOST PORT KEY N   send 1..N by RPUSH, 1,000 values a command, 10 commands a send, 3 sends in flight
+ *   floor zadd   HOST PORT KEY N   send 1..N by ZADD in the same way, each number as its own score
  *   floor drain  HOST PORT KEY N   read the list by LRANGE, 50,000 elements each, 3 in flight; compare with 1..N
  *   floor newest HOST PORT KEY N   read it from its end in the same way, and print it, the newest value first
  *
@@ -98,12 +99,14 @@ static char *put_bulk(char *to, const struct number *number)
     return to;
 }
 
-static char *put_bulks(char *to, long first, long count)
+/* times: how often each number stands there. */
+static char *put_bulks(char *to, long first, long count, int times)
 {
     struct number number;
     number_set(&number, first);
     for (long done = 0; done < count; done++) {
-        to = put_bulk(to, &number);
+        for (int time = 0; time < times; time++)
+            to = put_bulk(to, &number);
         number_next(&number);
     }
     return to;
@@ -114,12 +117,15 @@ static long smaller(long one, long other)
     return one < other ? one : other;
 }
 
-static char *put_commands(char *to, long first, long count)
+/* name: RPUSH, or ZADD with each number twice. */
+static char *put_commands(char *to, const char *name, long first, long count)
 {
+    int times = strcmp(name, "ZADD") ? 1 : 2;
     for (long done = 0; done < count; done += VALUES_A_COMMAND) {
         long values = smaller(VALUES_A_COMMAND, count - done);
-        to += sprintf(to, "*%ld\r\n$5\r\nRPUSH\r\n$%zu\r\n%s\r\n", values + 2, strlen(key), key);
-        to = put_bulks(to, first + done, values);
+        to += sprintf(to, "*%ld\r\n$%zu\r\n%s\r\n", times * values + 2, strlen(name), name);
+        to += sprintf(to, "$%zu\r\n%s\r\n", strlen(key), key);
+        to = put_bulks(to, first + done, values, times);
     }
     return to;
 }
@@ -140,16 +146,16 @@ static long take_integers(void)
         fail(2, "the connection ended");
     for (ssize_t place = 0; place < got; place++) {
         if (at_line_start && bytes[place] != ':')
-            fail(3, "RPUSH was not answered with a length");
+            fail(3, "a command was not answered with a number");
         at_line_start = bytes[place] == '\n';
         replies += at_line_start;
     }
     return replies;
 }
 
-static void write_values(long values)
+static void write_values(const char *name, long values)
 {
-    char *buffer = room(VALUES_A_SEND * LONGEST_BULK + (VALUES_A_SEND / VALUES_A_COMMAND) * (64 + strlen(key)));
+    char *buffer = room(2 * VALUES_A_SEND * LONGEST_BULK + (VALUES_A_SEND / VALUES_A_COMMAND) * (64 + strlen(key)));
     char *position = buffer, *end = buffer;
     long next = 1, answered = 0, commands = commands_of(values), sent = 0;
     fcntl(server, F_SETFL, O_NONBLOCK);
@@ -158,7 +164,7 @@ static void write_values(long values)
         if (position == end && next <= values && sent - answered < window) {
             long count = smaller(VALUES_A_SEND, values - next + 1);
             position = buffer;
-            end = put_commands(buffer, next, count);
+            end = put_commands(buffer, name, next, count);
             next += count;
             sent += commands_of(count);
         }
@@ -207,7 +213,7 @@ static long chunk_at(long chunk, long values, int from_end, long *first)
 static char *take_chunk(char *reply, char *expected, long first, long count, char **end)
 {
     int header = sprintf(expected, "*%ld\r\n", count);
-    size_t size = (size_t)(put_bulks(expected + header, first + 1, count) - expected);
+    size_t size = (size_t)(put_bulks(expected + header, first + 1, count, 1) - expected);
     take(reply, size);
     if (memcmp(reply, expected, size))
         fail(3, "the list holds something else");
@@ -261,18 +267,20 @@ static void read_values(long values, int newest)
 int main(int arguments, char **argument)
 {
     if (arguments != 6 || strlen(argument[4]) > 200)
-        fail(1, "usage: floor write|drain|newest HOST PORT KEY N");
+        fail(1, "usage: floor write|zadd|drain|newest HOST PORT KEY N");
     const char *what = argument[1];
     long values = atol(argument[5]);
     key = argument[4];
     connect_to(argument[2], atoi(argument[3]));
     double began = now();
     if (!strcmp(what, "write"))
-        write_values(values);
+        write_values("RPUSH", values);
+    else if (!strcmp(what, "zadd"))
+        write_values("ZADD", values);
     else if (!strcmp(what, "drain") || !strcmp(what, "newest"))
         read_values(values, !strcmp(what, "newest"));
     else
-        fail(1, "what is neither write, drain nor newest");
+        fail(1, "what is none of write, zadd, drain, newest");
     fprintf(strcmp(what, "newest") ? stdout : stderr, "%.6f\n", now() - began);
     return 0;
 }

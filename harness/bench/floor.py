@@ -34,12 +34,14 @@ class Floor(Protocol):
     def name(self) -> str: ...
 
     @property
-    def prints(self) -> bool:
-        """Whether it can print a list, the newest value first."""
+    def complete(self) -> bool:
+        """Whether it can also write a sorted set, and print a list."""
 
     def write(self, to: Endpoint, key: str, values: int) -> float: ...
 
     def drain(self, of: Endpoint, key: str, values: int) -> float: ...
+
+    def zadd(self, to: Endpoint, key: str, values: int) -> float: ...
 
     def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
         """The command that prints the list to its standard output."""
@@ -51,13 +53,16 @@ class CompiledFloor:
 
     program: Path
     name: str = "C"
-    prints: bool = True
+    complete: bool = True
 
     def write(self, to: Endpoint, key: str, values: int) -> float:
         return self._timed("write", to, key, values)
 
     def drain(self, of: Endpoint, key: str, values: int) -> float:
         return self._timed("drain", of, key, values)
+
+    def zadd(self, to: Endpoint, key: str, values: int) -> float:
+        return self._timed("zadd", to, key, values)
 
     def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
         return [str(self.program), "newest", of.host, str(of.port), key, str(values)]
@@ -74,7 +79,7 @@ class BenchmarkFloor:
 
     program: str
     name: str = "redis-benchmark"
-    prints: bool = False
+    complete: bool = False
 
     def write(self, to: Endpoint, key: str, values: int) -> float:
         commands = max(1, values // _VALUES_A_COMMAND)
@@ -84,8 +89,11 @@ class BenchmarkFloor:
     def drain(self, of: Endpoint, key: str, values: int) -> float:
         return self._timed(of, max(1, values // _CHUNK), "LRANGE", key, "0", str(_CHUNK - 1))
 
+    def zadd(self, to: Endpoint, key: str, values: int) -> float:
+        raise SetupError(f"{self.name} writes no members 1 to N; a C compiler (cc) is needed for that floor")
+
     def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
-        raise SetupError("redis-benchmark prints no list; a C compiler (cc) is needed for that floor")
+        raise SetupError(f"{self.name} prints no list; a C compiler (cc) is needed for that floor")
 
     def _timed(self, at: Endpoint, commands: int, *words: str) -> float:
         """From its rate, since its own start is not to count."""

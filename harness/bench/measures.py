@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from harness.bench import draws, end_to_end, newest, proxy, startup
+from harness.bench import draws, end_to_end, newest, proxy, sorted_set, startup
 from harness.bench.rows import Row
 from harness.bench.setting import Setting
 from harness.errors import UsageError
@@ -13,6 +13,7 @@ GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
     "floor": end_to_end.against_floor,
     "naive": end_to_end.against_naive,
     "newest": newest.newest_first,
+    "zadd": sorted_set.sorted_set,
     "cold": startup.cold_pair,
     "help": startup.help_text,
     "draws": draws.property_draws,

@@ -15,7 +15,7 @@ GOAL = 1.2
 def newest_first(setting: Setting) -> list[Row]:
     """One row; nothing where the floor can't print."""
     floor = setting.floor
-    if floor is None or not floor.prints:
+    if floor is None or not floor.complete:
         return []
     with open_pair(setting.options) as pair:
         floor.write(pair.a, KEY, setting.large)

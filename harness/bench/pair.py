@@ -78,9 +78,10 @@ class HarnessRun:
         return self.seconds["total"] - self.seconds["start"]
 
 
-def run_harness(values: int, engines: Sequence[str] = ()) -> HarnessRun:
+def run_harness(values: int, engines: Sequence[str] = (), overrides: Sequence[str] = ()) -> HarnessRun:
     """`harness run` of the pair in a process of its own; SetupError where its verdict is not valid."""
-    report, told = _run(f"workload.values={values}", engines)
+    more = [word for override in overrides for word in ("--set", override)]
+    report, told = _run(f"workload.values={values}", engines, *more)
     return HarnessRun(report["seconds"], last_object(told)["peak_mb"])
 
 

@@ -67,10 +67,15 @@ class NodeView:
 
     def info(self, section: str) -> str:
         """A section of INFO, as text."""
-        reply = self._ask("INFO", section)
-        if not isinstance(reply, bytes):
-            raise HarnessError(f"{self._endpoint.address} answered INFO with {reply!r}")
-        return reply.decode("utf-8", "replace")
+        return self._text(self._ask("INFO", section))
+
+    def ask_info(self, section: str) -> None:
+        """Send the question alone; the connection's next reply is the answer."""
+        self.connection.send(self.connection.pack("INFO", section))
+
+    def answered_info(self) -> str:
+        """The answer to `ask_info`."""
+        return self._text(self._checked(self.connection.take_reply()))
 
     def replication(self) -> ReplicationInfo:
         return parse_replication(self.info("replication"))
@@ -133,6 +138,11 @@ class NodeView:
 
     def _ask(self, *words: str | bytes) -> Reply:
         return self._checked(self.connection.command(*words))
+
+    def _text(self, reply: Reply) -> str:
+        if not isinstance(reply, bytes):
+            raise HarnessError(f"{self._endpoint.address} answered INFO with {reply!r}")
+        return reply.decode("utf-8", "replace")
 
     def _checked(self, reply: Reply) -> Reply:
         if isinstance(reply, ErrorReply):

@@ -69,6 +69,11 @@ class Connection:
         self.send(self.pack(*words))
         return self.take_reply()
 
+    def commands(self, *each: Sequence[Argument]) -> list[Reply]:
+        """Send several commands at once and return their replies; see `command`."""
+        self.send(b"".join([self.pack(*words) for words in each]))
+        return [self.take_reply() for _ in each]
+
     def pack(self, *words: Argument) -> bytes:
         """A command's bytes; HarnessError where the endpoint's scope does not allow it."""
         if self._guard is not None:

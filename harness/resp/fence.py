@@ -40,10 +40,10 @@ class Fence:
 
 def identify(connection: Connection) -> Identity:
     """Ask who this connection is. ConnectionLost where it ends; a refusal comes back as `missing`."""
-    client_id = connection.command("CLIENT", "ID")
+    client_id, info = connection.commands(("CLIENT", "ID"), ("INFO", "server"))
     if not isinstance(client_id, int):
         return Identity(missing=f"CLIENT ID was answered with {client_id!s:.100}")
-    run_id = _run_id(connection.command("INFO", "server"))
+    run_id = _run_id(info)
     if not run_id:
         return Identity(missing="INFO server tells no run_id")
     if connection.endpoint.scope is not None:

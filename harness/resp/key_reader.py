@@ -11,18 +11,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 from harness.checker.evidence import KeyState, Run
-from harness.kinds import DataType
+from harness.kinds import LIST, DataType
 from harness.resp.connection import Connection
 from harness.resp.layouts import LONGEST_NUMBER, Element, Layout, ListLayout, UnexpectedReply, shown_reply
 from harness.resp.replies import ErrorReply, Reply, Status, Token
 from harness.resp.transport import ConnectionLost
 from harness.values import Values
 
-CHUNK = 50_000  # elements a page
-PIECE = 5_000  # elements that are compared at once: the client's memory, whatever the chunk
-IN_FLIGHT = 3  # pages asked for ahead
+CHUNK = 16_000  # elements a page: few enough that the replies under way stay in a server's cache
+CHUNK_UP_TO = 3_000_000  # elements of a list; to find a page in a longer one costs a server more, see `page_size`
+PIECE = 4_000  # elements that are compared at once: the client's memory, whatever the chunk
+PAGES_AHEAD = 3  # asked for while one is taken: a server makes a reply whole before any of it leaves, and must not wait
+FAR_S, FAR_AHEAD = 0.001, 12  # where a round trip takes longer than this, more of them
 MAX_LENGTH = (1 << 32) - 1  # of any key, in elements
 MOST_BEYOND = 1_000_000  # elements (at least) that are read beyond the length that the node told
 LARGEST_NUMBER = 10**LONGEST_NUMBER - 1
@@ -56,7 +59,7 @@ def read_key(
     layout: Layout | None = None,
     *,
     wait_s: float = 30.0,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     numbers: Values | None = None,
 ) -> KeyRead:
     """Read the whole key once; each maximal run goes to `sink`, in order, as soon as it has ended. layout: a list's;
@@ -67,6 +70,18 @@ def read_key(
     """
     name = key.encode() if isinstance(key, str) else key
     return PageReader(connection, sink, layout or ListLayout(), chunk=chunk, numbers=numbers).read(name, wait_s)
+
+
+def page_size(layout: Layout, told: int) -> int:
+    """Elements a page of a key with so many elements.
+
+    A server walks through a list from its nearer end to find a page: work that grows with the list, and is done once
+    a page. Larger replies cost it more as well, so that the best size grows with the length's square root. Other types
+    find any element at once; and what is taken in one piece has to stay small.
+    """
+    if layout.data_type is not LIST or layout.backwards or told <= CHUNK_UP_TO:
+        return CHUNK
+    return isqrt(CHUNK * CHUNK * told // CHUNK_UP_TO)
 
 
 class Reader:
@@ -81,6 +96,7 @@ class Reader:
     ) -> None:
         self.connection, self.data_type = connection, data_type
         self.runs = RunJoiner(sink, numbers)
+        self.round_trip_s = 0.0
 
     def read(self, key: bytes, wait_s: float) -> KeyRead:
         """See `read_key`."""
@@ -105,7 +121,9 @@ class Reader:
     def _length(self, key: bytes, wait_s: float) -> int:
         deadline = time.monotonic() + wait_s
         while True:
+            asked = time.monotonic()
             reply = self.connection.command(self.data_type.length, key)
+            self.round_trip_s = time.monotonic() - asked
             if isinstance(reply, int) and 0 <= reply <= MAX_LENGTH * self.data_type.unit:
                 return -(-reply // self.data_type.unit)
             if not isinstance(reply, ErrorReply) or reply.code not in _PASSING:
@@ -125,8 +143,8 @@ class Reader:
 
 
 class PageReader(Reader):
-    """One read of a key whose elements are asked for page by page. chunk: elements a page; piece: elements that are
-    compared at once.
+    """One read of a key whose elements are asked for page by page. chunk: elements a page, None: by the key's length;
+    piece: elements that are compared at once.
     """
 
     def __init__(
@@ -135,37 +153,44 @@ class PageReader(Reader):
         sink: Callable[[Run], None],
         layout: Layout,
         *,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
         piece: int = PIECE,
         numbers: Values | None = None,
     ) -> None:
         super().__init__(connection, sink, layout.data_type, numbers)
-        self._layout, self._chunk, self._piece = layout, chunk, piece
+        self._layout, self._chunk, self._piece = layout, chunk or CHUNK, piece
+        self._sized = chunk is not None
+        self._start = 0  # of the next page to be asked for
+        self._ahead = PAGES_AHEAD
         self._waiting: deque[int] = deque()  # for each page asked for: the elements that it should give
 
     def drain(self, key: bytes, told: int) -> None:
         """All pages that begin within the length told, the one after them, and then more until one is empty."""
+        if not self._sized:
+            self._chunk = page_size(self._layout, told)
+        self._ahead = PAGES_AHEAD if self.round_trip_s < FAR_S else FAR_AHEAD
         self._pages(key, told)
         for element in self._layout.end():
             self.runs.element(element)
 
     def _pages(self, key: bytes, told: int) -> None:
-        start = 0
         while True:
-            while len(self._waiting) < IN_FLIGHT and start < told + self._chunk:
-                start = self._ask(key, start, told)
+            self._ask_ahead(key, told)
+            if not self._waiting:
+                self._ask(key, told)
             taken = self._take(key, self._waiting.popleft(), told)
-            if not self._waiting and start >= told + self._chunk:
-                if not taken or self._layout.open_ended:
-                    return
-                start = self._ask(key, start, told)
+            if not self._waiting and self._start >= told + self._chunk and (not taken or self._layout.open_ended):
+                return
 
-    def _ask(self, key: bytes, start: int, told: int) -> int:
-        end = start + self._chunk
-        words = self._layout.page(key, start, end, start >= told)
+    def _ask_ahead(self, key: bytes, told: int) -> None:
+        while self._start < told + self._chunk and len(self._waiting) < self._ahead:
+            self._ask(key, told)
+
+    def _ask(self, key: bytes, told: int) -> None:
+        start, self._start = self._start, self._start + self._chunk
+        words = self._layout.page(key, start, self._start, start >= told)
         self.connection.send(self.connection.pack(*words))
-        self._waiting.append(max(0, min(end, told) - start))
-        return end
+        self._waiting.append(max(0, min(self._start, told) - start))
 
     def _take(self, key: bytes, count: int, told: int) -> int:
         """One reply, which should hold `count` elements; how many it does hold."""

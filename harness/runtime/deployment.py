@@ -33,6 +33,9 @@ from harness.runtime.server_config import USUAL_HZ, Credentials, changes_clock
 from harness.topology import Link, Node, Topology
 
 
+_SLOW_DOWN = ("CONFIG", "SET", "hz", str(USUAL_HZ))
+
+
 @dataclass
 class Started:
     """A node's server, and what was learnt of it when it came up. front: the product that clients meet."""
@@ -64,11 +67,12 @@ class ServersDeployment(ABC):
             self._form_cluster()
             return
         sources = {node.name: self._source(node) for node in self.topology.replicas}
-        follow_all(self, sources)
-        for name, started in self._nodes.items():
-            if name in sources:
-                started.server.plan = replace(started.server.plan, follows=sources[name])
-            self._slow_down(name)
+        follow_all(
+            self, sources, {name: _SLOW_DOWN for name, node in self.topology.nodes.items() if changes_clock(node)}
+        )
+        for name, source in sources.items():
+            server = self._server(name)
+            server.plan = replace(server.plan, follows=source)
         self._attached = True
 
     def _form_cluster(self) -> None:
@@ -218,7 +222,7 @@ class ServersDeployment(ABC):
         """Back to the usual clock, which is fast only while replicas attach."""
         if changes_clock(self.topology.nodes[node]):
             with Connection(self.control(node)) as connection:
-                if isinstance(reply := connection.command("CONFIG", "SET", "hz", USUAL_HZ), ErrorReply):
+                if isinstance(reply := connection.command(*_SLOW_DOWN), ErrorReply):
                     raise SetupError(f"node {node} refuses CONFIG SET, which the harness needs: {reply}")
 
 

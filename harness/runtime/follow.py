@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from harness.endpoint.address import Endpoint
@@ -49,11 +50,16 @@ class Attachable(Protocol):
         """The whole story where the server has ended, within wait_s; None while it runs."""
 
 
-def follow_all(servers: Attachable, sources: Mapping[str, tuple[str, int]]) -> None:
+def follow_all(
+    servers: Attachable,
+    sources: Mapping[str, tuple[str, int]],
+    afterwards: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> None:
     """Make every replica follow, those nearest to a primary first, and return when all of them have processed what
     their primary produced after that. sources: by replica, the address to follow, a proxy's or the primary's own.
+    afterwards: a command that a node gets when all follow.
 
-    SetupError names the replica that can't, or what was seen last.
+    SetupError names the replica that can't, or what was seen last, or what a node refuses.
     """
     with ExitStack() as stack:
         attachment = Attachment(servers, stack)
@@ -64,6 +70,7 @@ def follow_all(servers: Attachable, sources: Mapping[str, tuple[str, int]]) -> N
         targets = {node.name: attachment.produce(node.name) for node in servers.topology.primaries}
         roots = {node.name: targets[servers.topology.root_of(node.name).name] for node in servers.topology.replicas}
         attachment.wait_for(list(roots), "to follow", lambda node, info: has_processed(info, roots[node]))
+        attachment.command_each(afterwards)
 
 
 def levels(topology: Topology) -> list[list[Node]]:
@@ -122,10 +129,22 @@ class Attachment:
 
     def produce(self, primary: str) -> ReplicationInfo:
         """Let a primary produce something that leaves no key, and return where it stands after that."""
-        reply = self.view(primary).connection.command("PUBLISH", CHANNEL, "")
+        view = self.view(primary)
+        reply, info = view.connection.commands(("PUBLISH", CHANNEL, ""), ("INFO", "replication"))
         if isinstance(reply, ErrorReply):
             raise SetupError(f"node {primary} can't publish a message for its replicas to process: {reply}")
-        return self.view(primary).replication()
+        if not isinstance(info, bytes):
+            raise SetupError(f"node {primary} answered INFO with {info!r}")
+        return parse_replication(info.decode("utf-8", "replace"))
+
+    def command_each(self, commands: Mapping[str, Sequence[str]]) -> None:
+        """A command for each of these nodes, all sent before the first answer is awaited."""
+        for node, words in commands.items():
+            connection = self.view(node).connection
+            connection.send(connection.pack(*words))
+        for node, words in commands.items():
+            if isinstance(reply := self.view(node).connection.take_reply(), ErrorReply):
+                raise SetupError(f"node {node} refuses {' '.join(words[:2])}, which the harness needs: {reply}")
 
     def wait_for(self, nodes: Sequence[str], what: str, done: Done) -> None:
         seen = {node: _Seen() for node in nodes}

@@ -50,10 +50,18 @@ class TestInC:
         with pytest.raises(SetupError, match=r"the C floor's drain ended with exit code 3: .*holds something else"):
             floor.drain(server, f"changed:{index}", 80_000)
 
+    @pytest.mark.parametrize("values", [1, 999, 10_001])
+    def test_it_writes_sorted_sets_each_number_its_own_score(self, server, floor, values):
+        assert floor.zadd(server, f"sorted:{values}", values) > 0
+
+        with Connection(server) as connection:
+            pairs = connection.command("ZRANGE", f"sorted:{values}", 0, -1, "WITHSCORES")
+        assert pairs == [b"%d" % number for number in range(1, values + 1) for _ in range(2)]
+
     def test_a_key_of_another_type_ends_it(self, server, floor):
         with Connection(server) as connection:
             connection.command("SET", "text", "x")
-        with pytest.raises(SetupError, match=r"exit code 3: .*was not answered with a length"):
+        with pytest.raises(SetupError, match=r"exit code 3: .*was not answered with a number"):
             floor.write(server, "text", 5)
 
     def test_it_prints_the_newest_first(self, server, floor):
@@ -127,6 +135,8 @@ def test_redis_benchmark_tells_seconds_for_as_many_values(server):
         assert connection.command("LLEN", "benchmark") == 20_000
     with pytest.raises(SetupError, match="redis-benchmark prints no list"):
         floor.newest(server, "benchmark", 20_000)
+    with pytest.raises(SetupError, match="redis-benchmark writes no members"):
+        floor.zadd(server, "benchmark", 20_000)
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path):
