@@ -272,9 +272,13 @@ def _file_name(name: str) -> str:
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Whole or not at all: a run that is killed while it writes leaves no half file under this name."""
+    """Whole or not at all: a run that is killed while it writes leaves no half file under this name.
+
+    A line a key: indenting all of it is done in Python and not in C, and would be felt in a run of 30 ms.
+    """
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+    unfinished.write_text(f"{{{lines}}}\n", encoding="utf-8")
     os.replace(unfinished, path)
 
 

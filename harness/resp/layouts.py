@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from harness.kinds import LIST, SORTED_SET, STREAM, STRING, STRING_ELEMENT, DataType
-from harness.resp import encode
+from harness.resp import encode, oracle
+from harness.resp.oracle import check_sample
 from harness.resp.replies import ArrayHeader, ErrorReply, Reply, Token
 from harness.scores import same_score
 
@@ -99,7 +100,12 @@ class ListLayout(_Array):
         return ("LRANGE", key, -stop, -start - 1) if self.backwards else ("LRANGE", key, start, stop - 1)
 
     def predicted(self, runs: Sequence[tuple[int, int]]) -> bytes:
-        return b"".join([self._bulks.build(*run) for run in runs[:: -1 if self.backwards else 1]])
+        return b"".join([self._built(*run) for run in runs[:: -1 if self.backwards else 1]])
+
+    def _built(self, first: int, count: int) -> bytes:
+        built = self._bulks.build(first, count)
+        check_sample(built, first, count, oracle.bulk, descending=self.backwards)
+        return built
 
     def elements(self, count: int, replies: Replies) -> Iterator[Element]:
         found = (number_or_raw(string(replies.take_token(), "an element of a list")) for _ in range(count))
@@ -119,7 +125,12 @@ class SortedSetLayout(_Array):
         return "ZRANGE", key, start, stop - 1, "WITHSCORES"
 
     def predicted(self, runs: Sequence[tuple[int, int]]) -> bytes | None:
-        return b"".join([self._pairs.build(*run) for run in runs]) if self._scores == "ids" else None
+        return b"".join([self._built(*run) for run in runs]) if self._scores == "ids" else None
+
+    def _built(self, first: int, count: int) -> bytes:
+        built = self._pairs.build(first, count)
+        check_sample(built, first, count, oracle.pair)
+        return built
 
     def elements(self, count: int, replies: Replies) -> Iterator[Element]:
         for _ in range(count):

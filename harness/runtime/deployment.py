@@ -32,7 +32,6 @@ from harness.runtime.server import Server
 from harness.runtime.server_config import USUAL_HZ, Credentials, changes_clock
 from harness.topology import Link, Node, Topology
 
-
 _SLOW_DOWN = ("CONFIG", "SET", "hz", str(USUAL_HZ))
 
 
