@@ -62,14 +62,59 @@ def profile(name: str) -> Profile:
 @cache
 def profiles() -> Mapping[str, Profile]:
     """Every profile that a scenario may name, by its name; those with a policy right after the profile itself."""
-    data = _Data(_read())
+    return read_profiles(_FILE)
+
+
+def read_profiles(file: Path) -> Mapping[str, Profile]:
+    """Those of another file of the same form; UsageError where it says something that no product can be told."""
+    data = _Data(_read(file))
     return MappingProxyType({name: data.profile(name) for name in data.names()})
 
 
 @cache
 def wordings() -> Mapping[str, Wording]:
     """How refusals can read, by name."""
-    return MappingProxyType(dict(_Data(_read()).wordings))
+    return MappingProxyType(dict(_Data(_read(_FILE)).wordings))
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that is known of a product. path: "tls.default"."""
+
+    path: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_as_words(self.value)}"
+
+
+_ABOUT = frozenset({"simulation", "inherits", "product", "docs", "docs_commit", "engine", "evidence", "error_evidence"})
+
+
+def facts_of(entry: Mapping[str, Any]) -> Iterator[Fact]:
+    """The facts in a product's entry, one or two keys deep; not those about the entry itself."""
+    for key, value in entry.items():
+        if key in _ABOUT:
+            continue
+        if isinstance(value, dict):
+            yield from (Fact(f"{key}.{below}", one) for below, one in value.items() if below not in _ABOUT)
+        else:
+            yield Fact(key, value)
+
+
+def _as_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_as_words(one)}" for key, one in value.items())
+    return ", ".join(map(_as_words, value)) if isinstance(value, list) else str(value)
+
+
+def _named(written: Any) -> Iterator[str]:
+    """The facts that are named with an @ anywhere in here."""
+    if isinstance(written, str) and written.startswith("@"):
+        yield written[1:]
+    elif isinstance(written, dict | list):
+        for one in written.values() if isinstance(written, dict) else written:
+            yield from _named(one)
 
 
 class _Data:
@@ -102,7 +147,7 @@ class _Data:
             tls=simulation.get("tls", False),
             behaviour=self._behaviour(simulation, {**self._common, **facts}),
             policies=tuple(policies),
-            gaps=(*simulation.get("gaps", ()), *simulation.get("gaps_too", ())),
+            gaps=(*simulation.get("gaps", ()), *simulation.get("gaps_too", ()), *map(str, self._left_out(base))),
             source=str(facts.get("docs", facts.get("evidence", ""))),
         )
 
@@ -112,7 +157,26 @@ class _Data:
 
     def _simulation(self, name: str) -> dict[str, Any]:
         own = self._profiles[name]["simulation"]
+        _check_keys(name, own)
+        for policy, variant in own.get("policies", {}).items():
+            _check_keys(f"{name}/{policy}", variant)
         return {**(self._simulation(own["from"]) if "from" in own else {}), **own}
+
+    def _left_out(self, name: str) -> Iterator[Fact]:
+        followed = self._followed(name)
+        for fact in facts_of(self._facts(name)):
+            if not {fact.path, fact.path.partition(".")[0]} & followed:
+                yield fact
+
+    def _followed(self, name: str) -> set[str]:
+        """The facts that a product's simulation follows: named with an @, or under `modelled`; inherited ones too."""
+        own = self._profiles[name]
+        inherited = self._followed(own["inherits"]) if "inherits" in own else set()
+        inherited = {
+            path for path in inherited if path.partition(".")[0] not in own
+        }  # those it has facts of its own for
+        simulation = own.get("simulation", {})
+        return inherited | set(_named(simulation)) | set(simulation.get("modelled", ()))
 
     def _behaviour(self, simulation: Mapping[str, Any], facts: Mapping[str, Any]) -> Behaviour:
         def names(key: str) -> tuple[str, ...]:
@@ -142,6 +206,21 @@ class _Data:
             cluster=simulation.get("cluster", False),
             over_cluster=simulation.get("over_cluster", False),
             scripts_refused=commands("scripts_refused"),
+        )
+
+
+_LISTS = ("refused", "refused_categories", "allowed", "accepted", "config", "config_removed", "info_drop")
+_KEYS = {*_LISTS, "cross_slot", "scripts_refused", "gaps", "info_set"}
+_KEYS |= {f"{key}_too" for key in _KEYS} | {"port", "tls", "wording", "wordings", "select", "config_limits", "resp3"}
+_KEYS |= {"hello_set", "one_slot", "crossslot", "crossslot_in_multi", "cluster", "over_cluster", "modelled", "from"}
+_KEYS |= {"policies", "policy"}
+
+
+def _check_keys(name: str, simulation: Mapping[str, Any]) -> None:
+    """A rule with a slip of the pen would be no rule."""
+    if unknown := sorted(set(simulation) - _KEYS):
+        raise UsageError(
+            f"profile {name}: simulation has no {unknown[0]!r}; expected one of: {', '.join(sorted(_KEYS))}"
         )
 
 
@@ -179,14 +258,14 @@ def _spelt(command: str) -> str:
     return command.partition("(")[0].strip().lower().replace(" ", "|")
 
 
-def _read() -> Any:
+def _read(file: Path) -> Any:
     import yaml  # here, because only who needs a profile should pay for it
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 3 ms instead of 22
-    return yaml.load(_FILE.read_text(encoding="utf-8"), loader)
+    return yaml.load(file.read_text(encoding="utf-8"), loader)
 
 
 def all_facts() -> Mapping[str, Any]:
     """The facts of every product, simulated or not, as they stand in the file."""
-    facts: Mapping[str, Any] = _read()["profiles"]
+    facts: Mapping[str, Any] = _read(_FILE)["profiles"]
     return facts

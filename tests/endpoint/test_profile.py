@@ -1,8 +1,9 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from harness.endpoint.profile import profile, profiles, wordings
+from harness.endpoint.profile import all_facts, facts_of, profile, profiles, read_profiles, wordings
 from harness.endpoint.simulated.plan import Plan, Upstream
 from harness.errors import UsageError
 
@@ -84,3 +85,58 @@ def test_wordings() -> None:
 def test_another_name_is_answered_with_those_there_are() -> None:
     with pytest.raises(UsageError, match=r"no profile 'redis-enterprize'; expected one of: oss, redis-enterprise"):
         profile("redis-enterprize")
+
+
+@pytest.mark.parametrize("name", [name for name in PRODUCTS if name != "oss"])
+def test_every_fact_is_followed_or_listed_as_a_gap(name: str) -> None:
+    entry = all_facts()[name]
+    paths = {fact.path for fact in facts_of(entry)}
+    listed = {gap.partition(": ")[0] for gap in profile(name).gaps if gap.partition(": ")[0] in paths}
+    said = set(entry["simulation"].get("modelled", ()))
+    modelled = {path for path in paths if path in said or path.partition(".")[0] in said}
+    assert said <= paths | {path.partition(".")[0] for path in paths}, "what is said to be modelled is a fact"
+    written = str(entry["simulation"]) + str([all_facts()[one]["simulation"] for one in ancestors(name)])
+    named = {path for path in paths if f"'@{path}'" in written}
+
+    assert paths == listed | modelled | named
+    assert not listed & (modelled | named)
+
+
+def ancestors(name: str) -> list[str]:
+    parent = all_facts()[name].get("inherits")
+    return [parent, *ancestors(parent)] if parent else []
+
+
+MADE_UP = """
+error_texts: {oss_crossslot: {text: CROSSSLOT no}}
+wordings: {curt: {command: "NO {name}", evidence: I}}
+common: {always: {commands: [SHUTDOWN]}}
+profiles:
+  made-up:
+    product: A product that nobody offers
+    simulation:
+      {port: 7777, tls: true, refused: ['@blocked', '@always.commands'], wording: curt,
+      select: 4, modelled: [ports.main]}
+    docs: nowhere
+    blocked: [KEYS, CONFIG SET (they say)]
+    ports: {main: 7777, other: 7778}
+    colour: blue
+"""
+
+
+def test_another_product_is_data_only(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    file.write_text(MADE_UP)
+    made_up = read_profiles(file)["made-up"]
+
+    assert (made_up.port, made_up.tls, made_up.label, made_up.source) == (7777, True, "simulated made-up", "nowhere")
+    assert made_up.behaviour.refused == ("keys", "config|set", "shutdown")
+    assert made_up.behaviour.wording.command == "NO {name}"
+    assert made_up.gaps == ("ports.other: 7778", "colour: blue")
+
+
+def test_a_rule_with_a_slip_of_the_pen_is_no_rule(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    file.write_text(MADE_UP.replace("refused: [", "refuse: ["))
+    with pytest.raises(UsageError, match="profile made-up: simulation has no 'refuse'; expected one of: accepted,"):
+        read_profiles(file)

@@ -13,6 +13,7 @@ from .requests import Requests
 from .shared import Shared, Wire
 
 OK: Final = b"+OK\r\n"
+_NO_DUMPS: Final = b"ERR a simulated endpoint can't look into a dump of functions; use FUNCTION LOAD"
 
 
 class Handlers:
@@ -146,6 +147,9 @@ class Handlers:
         self._answers.forward([words[0], *map(self._shared.scripts.name, words[1:2]), *words[2:]], count)
 
     def _function(self, words: list[bytes], count: int) -> None:
+        if len(words) > 2 and words[1].lower() == b"restore":
+            self._answers.error(_NO_DUMPS)
+            return
         if len(words) > 2 and words[1].lower() == b"load":
             words = [*words[:-1], self._shared.scripts.library(words[-1])]
         self._answers.forward(words, count)
