@@ -1,22 +1,18 @@
 """What a simulated endpoint costs: a variadic write and an LRANGE drain of the same list, directly and through one.
 
-    python benchmarks/endpoint_proxy.py [--values 3000000] [--rounds 5] [--profile redis-enterprise] [--clients 1000]
+    python benchmarks/endpoint_proxy.py [--values 3000000] [--rounds 5] [--profile redis-enterprise]
 
 The ways take turns within each round, so that a slow moment of the machine meets all of them; the best round counts.
-Last, as many clients as wanted speak to the endpoint side by side; its memory is shown.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
-import resource
 import socket
 import statistics
 import threading
 import time
-from pathlib import Path
 
 from tabulate import tabulate
 
@@ -73,42 +69,12 @@ def drain(to: Endpoint, values: int, size: int) -> float:
         return time.perf_counter() - began
 
 
-async def talk(to: Endpoint, clients: int, seconds: float) -> int:
-    """So many clients, each asking twice a second; the number of commands answered as they should be."""
-    answered = 0
-
-    async def one(number: int) -> None:
-        nonlocal answered
-        reader, writer = await asyncio.open_connection(to.host, to.port)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            writer.write(b"SET k%d v\r\nGET k%d\r\n" % (number, number))
-            assert await reader.readexactly(12) == b"+OK\r\n$1\r\nv\r\n"
-            answered += 2
-            await asyncio.sleep(0.5)
-        writer.close()
-        await writer.wait_closed()
-
-    await asyncio.gather(*(one(number) for number in range(clients)))
-    return answered
-
-
-def resident_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--values", type=int, default=3_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--profile", default="redis-enterprise")
-    parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=60.0, help="that the clients talk")
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     data = payload(options.values)
     size = sum(len(b"$%d\r\n\r\n" % len(str(number))) + len(str(number)) for number in range(1, options.values + 1))
     with contextlib.ExitStack() as stack:
@@ -131,11 +97,6 @@ def main() -> None:
         print(
             tabulate(table(seconds), headers=["what", "way", "best s", "median s", "÷ direct (best)"], floatfmt=".3f")
         )
-        before = resident_mb(endpoint.process.pid)
-        answered = asyncio.run(talk(through, options.clients, options.seconds))
-        after = resident_mb(endpoint.process.pid)
-        print(f"{options.clients} clients for {options.seconds:g} s: {answered} commands, all answered as they should")
-        print(f"memory of the endpoint's process: {before:.0f} MB before, {after:.0f} MB after")
 
 
 def table(seconds: dict[tuple[str, str], list[float]]) -> list[tuple[str, str, float, float, float]]:
