@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("list_scenarios", "List scenarios with their topologies and tags."),
     "compare": ("compare", "Compare two endpoints, only reading: does B hold what A holds?"),
     "accept": ("accept", "Check whether one endpoint can take over from another: go or no-go."),
+    "matrix": ("matrix", "Which engine can feed which, with what data, by what kind of sync."),
     "engines": ("engines", "List the server programs at hand, or fetch others."),
     "images": ("images", "List or build container images of engines."),
     "endpoint": ("endpoint", "Simulate a managed endpoint, or find out what one is."),

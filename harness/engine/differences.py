@@ -22,6 +22,7 @@ FIELD_TTLS_SINCE = {"redis": (7, 4), "valkey": (9,)}  # one family does not read
 _IN_SNAPSHOT = frozenset(
     {"full_disk", "full_diskless", "full_diskless_load", "chained", "restart", "rdb_channel", "dual_channel"}
 )
+_FROM_SOCKET = frozenset({"full_diskless_load", "chained", "restart"})
 _IN_STREAM = frozenset({"partial", "stream"})
 
 
@@ -39,6 +40,9 @@ class Case:
     def primary_is(self, family: str, *since: int) -> bool:
         return _is(self.primary, family, since)
 
+    def primary_is_before(self, family: str, *version: int) -> bool:
+        return self.primary[0] == family and not _is(self.primary, family, version)
+
     def replica_is(self, family: str, *since: int) -> bool:
         return _is(self.replica, family, since)
 
@@ -47,16 +51,22 @@ class Case:
         """Whether the data travels in a snapshot, not as commands."""
         return self.sync in _IN_SNAPSHOT
 
+    @property
+    def from_socket(self) -> bool:
+        """Whether the replica loads the snapshot as it comes, without a file of its own."""
+        return self.sync in _FROM_SOCKET
+
 
 @dataclass(frozen=True)
 class Rule:
-    """outcome: in the matrix's words; source: where it is known from."""
+    """outcome: in the matrix's words; source: where it is known from; also: outcomes that chance may give instead."""
 
     name: str
     outcome: str
     reason: str
     source: str
     applies: Callable[[Case], bool]
+    also: tuple[str, ...] = ()
 
 
 def rdb_version(family: str, version: str) -> int | None:
@@ -82,7 +92,8 @@ def _unreadable_by_redict(case: Case, feature: str) -> bool:
     return case.feature == feature and case.primary[0] == "redis" and case.replica[0] == "redict"
 
 
-_EXITS = "redis 7.2 src/rdb.c, rdbReportError: what it takes for a corrupt snapshot ends the server"
+_READ_ERROR = "redis 7.2 src/rdb.c, rdbReportError: of a file it ends the server, of a socket it is a broken connection"
+_CORRUPT = "redis 7.2 src/rdb.c, rdbReportError: what counts as corrupt ends the server, of a file and of a socket"
 _IGNORES = "redis src/networking.c, afterErrorReply: a replica logs an error to its primary's command, and goes on"
 
 RULES: tuple[Rule, ...] = (
@@ -123,15 +134,34 @@ RULES: tuple[Rule, ...] = (
         "field_ttl_kills_redict",
         "crashed",
         "Redis's RDB types for fields that expire are unknown to Redict, which ends over them",
-        f"{_EXITS}; the types came with redis 7.4 (#13391), after Redict had split off",
-        lambda case: _unreadable_by_redict(case, "hash_field_ttl") and case.in_snapshot,
+        f"{_READ_ERROR}; an unknown type is a read error; the types came with redis 7.4, after Redict had split off",
+        lambda case: _unreadable_by_redict(case, "hash_field_ttl") and case.in_snapshot and not case.from_socket,
+    ),
+    Rule(
+        "field_ttl_not_for_redict",
+        "refused",
+        "Redis's RDB types for fields that expire are unknown to Redict, which breaks off and tries again",
+        _READ_ERROR,
+        lambda case: _unreadable_by_redict(case, "hash_field_ttl") and case.from_socket,
     ),
     Rule(
         "vector_set_kills_redict",
         "crashed",
         "a vector set is data of a module that Redict does not have, and it ends over it",
-        f"{_EXITS}; rdbLoadObject calls a missing module type corrupt",
+        f"{_CORRUPT}; rdbLoadObject calls a missing module type corrupt",
         lambda case: _unreadable_by_redict(case, "vector_set") and case.in_snapshot,
+    ),
+    Rule(
+        "vector_set_of_newer_encoding",
+        "crashed",
+        "newer vector sets keep more of each node than an older Redis 8 reads, which takes them for corrupt",
+        f"redis pull request #14144 (8.0.3): old data is read by new servers, not the other way round; {_CORRUPT}",
+        lambda case: (
+            case.feature == "vector_set"
+            and case.in_snapshot
+            and case.primary_is("redis", 8, 0, 3)
+            and not case.replica_is("redis", 8, 0, 3)
+        ),
     ),
     Rule(
         "field_ttl_unknown_command",
@@ -148,6 +178,14 @@ RULES: tuple[Rule, ...] = (
         "the replica does not know VADD, so that the key never comes to be",
         _IGNORES,
         lambda case: case.feature == "vector_set" and case.sync in _IN_STREAM and not case.replica_is("redis", 8),
+    ),
+    Rule(
+        "relative_expiry",
+        "changed",
+        "before Redis 7.0 a time to live travels as such, and begins anew when the replica gets it",
+        "redis pull request #8474: always replicate times to live as absolute timestamps",
+        lambda case: case.feature == "ttl" and case.sync in _IN_STREAM and case.primary_is_before("redis", 7),
+        also=("ok",),
     ),
     Rule(
         "older_snapshot_by_sockets",

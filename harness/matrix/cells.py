@@ -48,12 +48,19 @@ class Key:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a rule says of a cell. rule: its name; source: where that is known from."""
+    """What a rule says of a cell. rule: its name; source: where that is known from; also: outcomes that are as good,
+    where chance decides.
+    """
 
     outcome: Outcome
     rule: str
     reason: str
     source: str
+    also: tuple[Outcome, ...] = ()
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return (self.outcome, *self.also)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Cell:
 
     @property
     def as_expected(self) -> bool:
-        return self.outcome is self.expected.outcome
+        return self.outcome in self.expected.outcomes
 
 
 @dataclass(frozen=True)

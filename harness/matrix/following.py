@@ -30,7 +30,21 @@ _VAIN = re.compile(
     r"|Unable to AUTH|aborted replication with an error|Unknown RDB|Invalid (?:RDB|object)"
     r"|configured to handle more than)[^\r\n]*"
 )
+_CAUSE = re.compile(r"[^\r\n]*(?:Internal error in RDB reading|BUG REPORT START|ASSERTION FAILED)[^\r\n]*")
 _STAMP = re.compile(r"^\d+:(?:\w+ )?\d+ \w+ \d+ [\d:.]+ ")
+_CHANCE = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"[0-9a-f]{40}", "<id>"),
+        (r"127(?:\.\d+){3}(?::\d+)?", "<address>"),
+        (r"\b(pid|Pid|RDB child:) \d+", r"\1 <pid>"),
+        (r"\(user request from '[^']*'\)", "(user request)"),
+        (r"\b(?:client id|client-id) #?\d+", "client <number>"),
+        (r"\d+(?:\.\d+)? ([Mm][Bb]|seconds|bytes)\b", r"<n> \1"),
+        (r"(<id>):\d+", r"\1:<offset>"),
+        (r"offset:? \d+", "offset <n>"),
+    )
+)
 _WARNING = re.compile(r"^\S+ [^\r\n]*\d # [^\r\n]*", re.MULTILINE)
 
 
@@ -122,7 +136,7 @@ def crashed(primary: WarmServer, replica: WarmServer) -> Ended:
     while time.monotonic() < deadline:
         for who, server in (("replica", replica), ("primary", primary)):
             if how := server.death(0.01):
-                cause = _VAIN.search(server.new_log())
+                cause = _CAUSE.search(server.new_log()) or _VAIN.search(server.new_log())
                 said = plain(cause[0]) if cause else last_warning(server.new_log())
                 return Ended(Outcome.CRASHED, f'{who} {how}: "{said}"' if said else f"{who} {how}")
     return Ended(Outcome.UNKNOWN, "a connection to a server was lost, and the server runs on")
@@ -131,6 +145,13 @@ def crashed(primary: WarmServer, replica: WarmServer) -> Ended:
 def last_warning(log: str) -> str:
     found = _WARNING.findall(log)
     return plain(found[-1]) if found else ""
+
+
+def neutral(line: str) -> str:
+    """A line without what differs from run to run: ids, addresses, processes, sizes of memory."""
+    for pattern, name in _CHANCE:
+        line = pattern.sub(name, line)
+    return line
 
 
 def plain(line: str) -> str:

@@ -15,6 +15,7 @@ from harness.matrix.cell import Bench, CellRun, Found
 from harness.matrix.cells import Cell, EngineFacts, Expectation, Key, Outcome
 from harness.matrix.features import FEATURES
 from harness.matrix.features.base import Feature
+from harness.matrix.following import neutral
 from harness.matrix.probe import probe_engine
 from harness.matrix.syncs import SYNCS
 from harness.matrix.warm import Pool, Trouble
@@ -65,7 +66,8 @@ def expectation(primary: EngineFacts, replica: EngineFacts, key: Key) -> Expecta
         *(key.feature, key.sync, frozenset(primary.lacks), frozenset(replica.lacks)),
     )
     rule = rule_for(case)
-    return Expectation(Outcome(rule.outcome), rule.name, rule.reason, rule.source)
+    also = tuple(map(Outcome, rule.also))
+    return Expectation(Outcome(rule.outcome), rule.name, rule.reason, rule.source, also)
 
 
 class _Runner:
@@ -141,6 +143,7 @@ class _Runner:
         expected = expectation(primary, replica, key)
         began = time.monotonic()
         found = self._lacking(key, primary, replica) or self._found(key)
+        evidence = tuple(map(neutral, found.evidence)) if found.outcome in expected.outcomes else found.evidence
         return Cell(
             key,
             found.outcome,
@@ -149,7 +152,7 @@ class _Runner:
             found.anomalies,
             found.old_data,
             round(time.monotonic() - began, 4),
-            found.evidence,
+            evidence,
             f"{self._plan.replay} --pair {key.primary}:{key.replica} --features {key.feature} --sync {key.sync}",
         )
 
@@ -164,12 +167,13 @@ class _Runner:
 
     def _found(self, key: Key) -> Found:
         sync = SYNCS[key.sync]
-        names = [key.primary, key.replica, *([key.replica] if sync.chained else [])]
+        roles = {"primary": key.primary, "between": key.replica, "replica": key.replica}
         servers = []
         try:
-            for name in names:
-                servers.append(self._pool.lease(self._engines[name]))  # noqa: PERF401 - known when the next one fails
-            bench = Bench(servers[0], servers[1], servers[2] if sync.chained else None)
+            for role, name in roles.items():
+                if role != "between" or sync.chained:
+                    servers.append(self._pool.lease(self._engines[name], role))
+            bench = Bench(servers[0], servers[-1], servers[1] if sync.chained else None)
             with self._lock:
                 number = next(self._number)
             return CellRun(bench, self._plan.features_by_name[key.feature], sync, b"m%d:" % number).run()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from harness.matrix.following import await_caught_up, await_link
 from harness.matrix.warm import BUSY_HZ, Trouble, WarmServer
+from harness.replication_log import count_syncs
 
 _PRIMARY = "(?:MASTER|PRIMARY|[Mm]aster|[Pp]rimary)"
 TO_DISK = r"BGSAVE for SYNC with target: disk"
@@ -76,10 +77,19 @@ def _full(stage: Stage) -> None:
 
 
 def _attached(stage: Stage) -> None:
+    """The replica has begun with a full sync and follows; what the logs say from here on is of what comes next."""
     stage.replica.follow(stage.primary)
     await_caught_up(stage.primary, stage.replica)
+    _began_with_full_sync(stage.replica)
     stage.replica.mark()
     stage.primary.mark()
+
+
+def _began_with_full_sync(replica: WarmServer) -> None:
+    """Trouble where a warm server went on where an earlier cell had left it."""
+    counts = count_syncs(replica.new_log())
+    if counts.full_finished < 1 or counts.partial:
+        raise Trouble(f"{replica.engine.name} did not begin with a full sync: {counts}")
 
 
 def _stream(stage: Stage) -> None:
@@ -108,6 +118,7 @@ def _chained(stage: Stage) -> None:
     stage.write()
     stage.between.follow(stage.primary)
     await_link(stage.primary, stage.between)
+    _began_with_full_sync(stage.between)
     stage.replica.follow(stage.between)
     await_caught_up(stage.primary, stage.replica, through=stage.between)
     stage.afterwards()
@@ -117,10 +128,7 @@ def _chained(stage: Stage) -> None:
 def _restart(stage: Stage) -> None:
     """The replica saves, ends, and goes on from its own file where it was."""
     stage.write()
-    stage.replica.follow(stage.primary)
-    await_caught_up(stage.primary, stage.replica)
-    stage.replica.mark()
-    stage.primary.mark()
+    _attached(stage)
     stage.replica.restart(stage.primary.address, stage.afterwards)
     await_caught_up(stage.primary, stage.replica)
 
@@ -158,7 +166,7 @@ SYNCS: dict[str, Sync] = {
             *("dual_channel", "snapshot over a connection of its own (Valkey 8)", _full),
             {**_SOCKETS, "dual-channel-replication-enabled": "yes"},
             {**_BY_FILE, "dual-channel-replication-enabled": "yes"},
-            *(r"using: dual-channel", r"Dual channel replication: PSYNC is not possible, initialize RDB channel"),
+            *(r"dual.channel", r"PSYNC is not possible, initialize RDB channel"),
         ),
     )
 }

@@ -47,10 +47,11 @@ class Trouble(Exception):
 
 
 class WarmServer:
-    """One running server. number: tells servers of the same engine apart."""
+    """One running server. role: in which the pool lends it; large: its backlog holds values of 64 MB."""
 
-    def __init__(self, engine: Engine, owner: Owner, folder: Path, large: bool = False) -> None:
+    def __init__(self, engine: Engine, owner: Owner, folder: Path, *, large: bool = False) -> None:
         self.engine = engine
+        self.role = "primary"
         host = own_address(())
         (port,) = free_ports(host, 1)
         directives = (*_DIRECTIVES[:2], _LARGE_BACKLOG, _DIRECTIVES[3]) if large else _DIRECTIVES
@@ -159,6 +160,8 @@ class WarmServer:
         for name, value in self._settings.items():
             self.ask("CONFIG", "SET", name, value)
         self._settings = {}
+        for left in self.folder.glob("temp-*.rdb"):  # by its second of time, a name that the next sync may want
+            left.unlink(missing_ok=True)
         self.ask("FLUSHALL")
         replies = self.ask_all([("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH"), ("FUNCTION", "LIST"), ("INFO", "keyspace")])
         functions, keyspace = replies[2], replies[3]
@@ -210,15 +213,18 @@ class Pool:
         self._owner, self._large = owner, large
         self._folder = owner.folder("replication-harness")
         self._lock = threading.Lock()
-        self._free: dict[str, list[WarmServer]] = {}
+        self._free: dict[tuple[str, str], list[WarmServer]] = {}
         self._all: list[WarmServer] = []
 
-    def lease(self, engine: Engine) -> WarmServer:
-        """A clean server that nobody else uses. SetupError where it can't be started."""
+    def lease(self, engine: Engine, role: str = "primary") -> WarmServer:
+        """A clean server that nobody else uses, and that was never in another role: a primary that has followed its
+        replica would give it a partial resync. SetupError where it can't be started.
+        """
         with self._lock:
-            if free := self._free.get(engine.name):
+            if free := self._free.get((engine.name, role)):
                 return free.pop()
-            server = WarmServer(engine, self._owner, self._folder / str(len(self._all)), self._large)
+            server = WarmServer(engine, self._owner, self._folder / str(len(self._all)), large=self._large)
+            server.role = role
             self._all.append(server)
         server.start()
         return server
@@ -230,7 +236,7 @@ class Pool:
         for server in cleaned:  # once none of them follows another any more
             if self._tried(server, server.await_alone):
                 with self._lock:
-                    self._free.setdefault(server.engine.name, []).append(server)
+                    self._free.setdefault((server.engine.name, server.role), []).append(server)
 
     @staticmethod
     def _tried(server: WarmServer, step: Callable[[], None]) -> bool:

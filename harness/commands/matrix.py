@@ -1,0 +1,225 @@
+"""`harness matrix`: every engine against every other, with small data sets of each kind, by each kind of sync."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.commands.output import Output, aside
+from harness.errors import ExitCode, SetupError, UsageError
+
+if TYPE_CHECKING:
+    from harness.engine.binaries import Engine
+    from harness.matrix.baseline import Changes, Selection
+    from harness.matrix.cells import Matrix
+    from harness.matrix.run import Plan
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The options as given; None or empty where they were not."""
+
+    engines: str | None
+    engine_paths: tuple[str, ...]
+    engines_file: Path | None
+    pairs: tuple[str, ...]
+    features: str | None
+    syncs: str | None
+    scenario: Path | None
+    jobs: int
+    large: bool
+
+
+@click.command("matrix")
+@click.option("--engines", metavar="NAME,…", help="Only these, as in redis-7.0.15,valkey-9; default: all at hand.")
+@click.option("--engine-path", "engine_paths", multiple=True, metavar="NAME=PATH", help="A server program of your own.")
+@click.option("--engines-file", type=_FILE, help="Your own engines; default: engines.yaml here, if there is one.")
+@click.option("--pair", "pairs", multiple=True, metavar="PRIMARY:REPLICA", help="Only this pair; may be repeated.")
+@click.option("--features", metavar="NAME,…", help="Kinds of data; `all`. Default: list,hash,sorted_set,stream,ttl.")
+@click.option("--sync", "syncs", metavar="NAME,…", help="Kinds of sync; `full`: three of them, `all`. Default: full.")
+@click.option("--scenario", type=_FILE, help="A scenario file as each cell's content.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=None, help="Pairs at a time; default: two for each core.")
+@click.option("--large", is_flag=True, help="The feature string with a value of 64 MB.")
+@click.option("--html", type=_FILE, help="Write a page to look into every cell.")
+@click.option("--json", "json_file", type=_FILE, help="Write all of it, for --baseline and other programs.")
+@click.option("--markdown", type=_FILE, help="Write a summary, as for a job's page.")
+@click.option("--junit", type=_FILE, help="Write JUnit XML.")
+@click.option("--baseline", type=_FILE, help="An earlier --json file: say what changed, and end with 1 then.")
+def command(jobs: int | None, **given: Any) -> int:
+    """Say which engine can feed which, and whether that is what the known differences say. Exit code 1 where not."""
+    from harness.matrix.defaults import default_jobs
+    from harness.report.matrix_json import read
+
+    files = {name: given.pop(name) for name in ("html", "json_file", "markdown", "junit")}
+    baseline = given.pop("baseline")
+    before = read(baseline) if baseline else None  # a bad one is told before anything runs
+    for path in files.values():
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.absolute().parent}")
+    chosen = Chosen(jobs=jobs or default_jobs(), **given)
+    matrix, selection = take(chosen)
+    changed = None
+    if before is not None:
+        from harness.matrix.baseline import changes
+
+        changed = changes(before, matrix, selection)
+    _write(matrix, changed, files)
+    _show(matrix, changed)
+    return exit_code(matrix, changed)
+
+
+def take(chosen: Chosen) -> tuple[Matrix, Selection]:
+    """Run what was chosen."""
+    from harness.matrix.baseline import Selection
+    from harness.matrix.cells import Matrix
+    from harness.matrix.run import run_matrix
+    from harness.matrix.warm import Pool
+    from harness.report.estimate import Estimate
+    from harness.runtime.owner import Owner
+
+    plan = plan_of(chosen)
+    date, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    if chosen.scenario is not None:
+        from harness.commands.matrix_scenario import run_scenarios
+
+        with Estimate("matrix", plan.size) as estimate:
+            engines, cells = run_scenarios(plan, chosen.scenario, estimate.tell)
+    else:
+        with Owner() as owner, Estimate("matrix", plan.size) as estimate:
+            pool = Pool(owner, large=chosen.large)
+            try:
+                engines, cells = run_matrix(plan, pool, estimate.tell)
+            finally:
+                pool.close()
+    shown = shlex.join(["harness", *sys.argv[1:]]) if sys.argv[1:2] == ["matrix"] else "harness matrix"
+    matrix = Matrix(engines, cells, date, shown, round(time.monotonic() - began, 3), plan.jobs)
+    selection = Selection(
+        frozenset(engine.name for engine in plan.engines) if chosen.engines else None,
+        frozenset(plan.pairs) if chosen.pairs else None,
+        frozenset(plan.features),
+        frozenset(plan.syncs),
+    )
+    return matrix, selection
+
+
+def plan_of(chosen: Chosen) -> Plan:
+    """UsageError for a name that there is not; SetupError where no engine is at hand."""
+    from harness.matrix.defaults import named_features, named_syncs
+    from harness.matrix.features import FEATURES
+    from harness.matrix.features.string import LARGE
+    from harness.matrix.run import Plan
+
+    engines = _engines(chosen)
+    features, syncs = named_features(chosen.features), named_syncs(chosen.syncs)
+    if chosen.scenario is not None:
+        if chosen.features or chosen.syncs:
+            raise UsageError("--scenario is the content of each cell: leave --features and --sync out")
+        from harness.scenario.loader import load
+
+        features, syncs = (load(chosen.scenario).name,), ("scenario",)
+    by_name = {**FEATURES, **({"string": LARGE} if chosen.large else {})}
+    return Plan(engines, _pairs(chosen, engines), features, syncs, chosen.jobs, _replay(chosen), by_name)
+
+
+def _engines(chosen: Chosen) -> tuple[Engine, ...]:
+    from harness.engine.binaries import choose, find_engines
+    from harness.engine.own_engines import FILE, read_own_engines
+    from harness.options import pair
+
+    file = chosen.engines_file or (Path(FILE) if Path(FILE).is_file() else None)
+    paths: dict[str, Path] = {}
+    if file is not None:
+        own = read_own_engines(file)
+        paths |= own.paths
+        if own.images:
+            from harness.engine.image_program import programs_of
+
+            paths |= programs_of(own.images, aside)
+    given = dict(pair(text, "--engine-path NAME=PATH") for text in chosen.engine_paths)
+    paths |= {name: Path(path) for name, path in given.items()}
+    if chosen.engines is None and not chosen.pairs:
+        found = find_engines(paths)
+    else:
+        named = [name for name in (chosen.engines or "").split(",") if name]
+        named += [name for text in chosen.pairs for name in text.split(":")]
+        found = [choose(name, paths) for name in named]
+    if not found:
+        raise SetupError("no engine is at hand; `harness engines fetch --all` gets some, `harness doctor` says more")
+    return tuple({engine.name: engine for engine in found}.values())
+
+
+def _pairs(chosen: Chosen, engines: Sequence[Engine]) -> tuple[tuple[str, str], ...]:
+    from harness.engine.binaries import choose
+
+    if not chosen.pairs:
+        return tuple((primary.name, replica.name) for primary in engines for replica in engines)
+    by_name = {engine.name: engine for engine in engines}
+    pairs = []
+    for text in chosen.pairs:
+        words = text.split(":")
+        if len(words) != 2 or not all(words):
+            raise UsageError(f"--pair {text}: expected PRIMARY:REPLICA, as in redis-7.0.15:valkey-9.1.2")
+        primary, replica = (by_name[word] if word in by_name else choose(word) for word in words)
+        pairs.append((primary.name, replica.name))
+    return tuple(dict.fromkeys(pairs))
+
+
+def _replay(chosen: Chosen) -> str:
+    """What a cell's own options are put behind, to run it again."""
+    words = ["harness", "matrix"]
+    for text in chosen.engine_paths:
+        words += ["--engine-path", text]
+    if chosen.engines_file:
+        words += ["--engines-file", str(chosen.engines_file)]
+    return shlex.join([*words, *(["--large"] if chosen.large else [])])
+
+
+def _write(matrix: Matrix, changed: Changes | None, files: dict[str, Path | None]) -> None:
+    from harness.report.matrix_html import matrix_html
+    from harness.report.matrix_json import write
+    from harness.report.matrix_junit import matrix_junit
+    from harness.report.matrix_markdown import matrix_markdown
+
+    texts = {
+        "html": lambda: matrix_html(matrix),
+        "markdown": lambda: matrix_markdown(matrix, changed),
+        "junit": lambda: matrix_junit(matrix),
+    }
+    for name, path in files.items():
+        if path is None:
+            continue
+        try:
+            if name == "json_file":
+                write(matrix, path)
+            else:
+                path.write_text(texts[name](), encoding="utf-8")
+        except OSError as error:
+            raise SetupError(f"{path}: {error.strerror}") from None
+
+
+def _show(matrix: Matrix, changed: Changes | None) -> None:
+    from harness.report.matrix_terminal import matrix_text
+
+    Output().line(matrix_text(matrix, changed))
+
+
+def exit_code(matrix: Matrix, changed: Changes | None) -> ExitCode:
+    """1: a cell ended otherwise than its rule says, or than before; 6: nothing could be said of some."""
+    from harness.matrix.cells import Outcome
+
+    if not matrix.cells:
+        return ExitCode.NOTHING_SELECTED
+    alarms = matrix.alarms
+    if (changed is not None and changed.any) or any(cell.outcome is not Outcome.UNKNOWN for cell in alarms):
+        return ExitCode.NOT_AS_EXPECTED
+    return ExitCode.UNKNOWN if alarms else ExitCode.AS_EXPECTED

@@ -1,0 +1,121 @@
+"""Any scenario as a matrix cell's content: its primaries run the one engine, its replicas the other."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ExitCode, HarnessError, SetupError
+from harness.matrix.cell import Found
+from harness.matrix.cells import Anomaly, Cell, EngineFacts, Key, Outcome
+from harness.matrix.comparison import LOST_KINDS
+from harness.matrix.run import expectation
+
+if TYPE_CHECKING:
+    from harness.engine.binaries import Engine
+    from harness.matrix.run import Plan
+    from harness.runner import Result
+    from harness.scenario.loader import LoadedScenario
+
+Tell = Callable[[int, int], None]
+_ENDED = re.compile(r"ended (?:with exit code|by signal)[^\n]*")
+_REFUSED = re.compile(r"too old to read its primary|does not know its primary|an RDB encoding|refuses to replicate")
+
+
+@dataclass(frozen=True)
+class _Task:
+    loaded: LoadedScenario
+    key: Key
+    primary: Engine
+    replica: Engine
+    replay: str
+
+
+def run_scenarios(plan: Plan, path: Path, tell: Tell) -> tuple[tuple[EngineFacts, ...], tuple[Cell, ...]]:
+    """The engines as their programs name themselves, and a cell for each pair, in the plan's order."""
+    from harness.scenario.loader import load
+
+    loaded = load(path)
+    facts = {engine.name: _facts(engine) for engine in plan.engines}
+    engines = {engine.name: engine for engine in plan.engines}
+    replay = f"{plan.replay} --scenario {shlex.quote(str(path))}"
+    cells: list[Cell] = []
+    with ThreadPoolExecutor(plan.jobs) as threads:
+        tasks = [
+            _Task(loaded, Key(*pair, loaded.name, "scenario"), engines[pair[0]], engines[pair[1]], replay)
+            for pair in plan.pairs
+        ]
+        try:
+            for cell in threads.map(lambda task: _cell(task, facts), tasks):
+                cells.append(cell)
+                tell(len(cells), len(tasks))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tuple(facts.values()), tuple(cells)
+
+
+def _facts(engine: Engine) -> EngineFacts:
+    return EngineFacts(engine.name, engine.family, engine.version, engine.origin)
+
+
+def _cell(task: _Task, facts: dict[str, EngineFacts]) -> Cell:
+    key = task.key
+    asked = Key(key.primary, key.replica, "list", "scenario")  # what a scenario writes are lists
+    expected = expectation(facts[key.primary], facts[key.replica], asked)
+    began = time.monotonic()
+    found = _found(task)
+    seconds = round(time.monotonic() - began, 4)
+    replay = f"{task.replay} --pair {key.primary}:{key.replica}"
+    return Cell(key, found.outcome, expected, found.reason, found.anomalies, None, seconds, found.evidence, replay)
+
+
+def _found(task: _Task) -> Found:
+    from harness.options import Options
+    from harness.runner import run
+
+    nodes = task.loaded.topology.nodes.values()
+    engines = {node.name: task.replica if node.replica_of else task.primary for node in nodes}
+    options = Options(
+        runtime="local",
+        engines=tuple(f"{node}={engine.name}" for node, engine in engines.items()),
+        engine_paths=tuple(sorted({f"{engine.name}={engine.program}" for engine in engines.values()})),
+        ports="any",
+    )
+    try:
+        return outcome_of(run(task.loaded, options))
+    except SetupError as error:
+        return of_failure(str(error))
+    except HarnessError as error:
+        return Found(Outcome.UNKNOWN, str(error).splitlines()[0])
+
+
+def of_failure(message: str) -> Found:
+    """What a run that could not begin says of its cell."""
+    lines = message.splitlines()
+    if ended := _ENDED.search(message):
+        return Found(Outcome.CRASHED, ended[0], evidence=tuple(lines))
+    outcome = Outcome.REFUSED if _REFUSED.search(message) else Outcome.UNKNOWN
+    return Found(outcome, lines[0], evidence=tuple(lines))
+
+
+def outcome_of(result: Result) -> Found:
+    """A verdict in the matrix's words; a scenario that shows a broken guarantee, and did, is ok."""
+    verdict = result.verdict
+    if verdict is None:
+        return Found(Outcome.NOT_APPLICABLE, str(result.skipped))
+    anomalies = tuple(Anomaly(anomaly.kind.value, anomaly.message) for anomaly in verdict.anomalies)
+    if verdict.exit_code is ExitCode.AS_EXPECTED:
+        return Found(Outcome.OK, "as the scenario expects")
+    if verdict.exit_code is ExitCode.UNKNOWN:
+        return Found(Outcome.UNKNOWN, "; ".join(verdict.doubts) or "unknown", anomalies)
+    if anomalies:
+        lost = any(anomaly.kind in LOST_KINDS for anomaly in anomalies)
+        return Found(Outcome.LOST if lost else Outcome.CHANGED, anomalies[0].what, anomalies)
+    return Found(Outcome.DEGRADED, "; ".join(verdict.unmet) or "an expectation was not met")
