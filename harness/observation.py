@@ -76,7 +76,8 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
 def notes_on(stage: Stage) -> tuple[str, ...]:
     """What a reader has to know of these nodes."""
     of_nodes = (note for node in stage.deployment.topology.nodes for note in stage.deployment.facts(node).notes)
-    return (*of_nodes, *(stage.external.notes if stage.external else ()))
+    of_proxy = stage.proxy.notes if stage.proxy else ()
+    return (*of_nodes, *of_proxy, *(stage.external.notes if stage.external else ()))
 
 
 def cycle_of(stage: Stage, scenario: Scenario, directory: RunDirectory) -> Cycle:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PROGRAM = "toxiproxy-server"
 DEFAULT_PORT = 8474
 RESTORE_WITHIN_S = 5.0
+HEAL_WITHIN_S = 10.0  # then a proxy that does not remove a toxic is made anew
 _UNTOLD = "git"  # what a toxiproxy-server built by `go install` calls its version
 _CHOICES = "embedded, auto, http://HOST:PORT of a Toxiproxy, or the path of a toxiproxy-server program"
 
@@ -60,7 +61,7 @@ def open_fault_proxy(choice: str = "auto", *, owner: Callable[[int], None] | Non
 
 class FaultProxy:
     """kind: "embedded" or "toxiproxy"; version: as given, else what its API says; where: "own process", a path, an
-    image, or a URL; url: of its REST API.
+    image, or a URL; url: of its REST API; notes: what became of links that it did not heal.
     """
 
     def __init__(self, url: str, *, where: str, process: RunningProxy | None = None, version: str = "") -> None:
@@ -69,6 +70,7 @@ class FaultProxy:
         self.url, self.where = url, where
         self._process, self._host = process, str(urlsplit(url).hostname)
         self._links: list[ProxiedLink] = []
+        self.notes: list[str] = []  # what a reader of a run has to know of it
         self._numbers = itertools.count(1)
         self._prefix = "" if process else f"harness-{os.getpid()}-{secrets.token_hex(4)}-"
         self._client = Client(url)
@@ -170,6 +172,8 @@ class ProxiedLink:
         self.listen = _split(made.listen)
         self._owner, self._client, self._made = owner, client, made
         self._numbers = itertools.count(1)
+        self._toxics: dict[str, dict[str, Any]] = {}
+        self._down = False
         self._closed = False
         self._closing = threading.Lock()
 
@@ -177,16 +181,10 @@ class ProxiedLink:
         """Disturb the link; returns the toxic's name, for `remove` and `update`."""
         stream = stream_of(link, toxic.direction)
         name = f"{toxic.kind}_{stream}_{next(self._numbers)}"
-        self._do(
-            f"add {toxic.kind}",
-            lambda: self._made.add_toxic(
-                type=toxic.kind,
-                stream=stream,
-                name=name,
-                toxicity=toxic.toxicity,
-                attributes=dict(toxic.attributes),
-            ),
-        )
+        fields = {"type": toxic.kind, "stream": stream, "name": name, "toxicity": toxic.toxicity}
+        fields["attributes"] = dict(toxic.attributes)
+        self._do(f"add {toxic.kind}", lambda: self._made.add_toxic(**fields))
+        self._toxics[name] = fields
         return name
 
     def update(
@@ -197,22 +195,58 @@ class ProxiedLink:
         if toxicity is not None:
             change["toxicity"] = toxicity
         self._do(f"update {toxic_name}", lambda: self._client.update_toxic(self._made.name, toxic_name, change))
+        fields = self._toxics.get(toxic_name, {"attributes": {}})
+        fields.update({**change, "attributes": {**fields["attributes"], **change.get("attributes", {})}})
 
     def remove(self, toxic_name: str) -> None:
-        self._do(f"remove {toxic_name}", lambda: self._made.destroy_toxic(toxic_name))
+        """A proxy that does not do so in time is made anew: then its connections close."""
+        self._do(f"remove {toxic_name}", lambda: self._take_away(toxic_name))
+
+    def _take_away(self, toxic_name: str) -> None:
+        """Toxiproxy waits for ever where it holds bytes that nobody takes, as after both ends have gone."""
+        try:
+            self._client.remove_toxic(self._made.name, toxic_name, HEAL_WITHIN_S)
+        except (ProxyRefusedError, ProxyUnreachableError) as error:
+            hangs = error.status == 503 if isinstance(error, ProxyRefusedError) else not error.gone
+            if not hangs:
+                raise
+            self._toxics.pop(toxic_name, None)
+            self._renew(toxic_name)
+        else:
+            self._toxics.pop(toxic_name, None)
+
+    def _renew(self, toxic_name: str) -> None:
+        """The same proxy at the same address with the toxics that are left."""
+        made = self._made
+        made.destroy()
+        fields = {"name": made.name, "listen": made.listen, "upstream": made.upstream, "enabled": not self._down}
+        self._patiently(lambda: self._client.make_proxy(fields))
+        for toxic in self._toxics.values():
+            made.add_toxic(**toxic)
+        self._owner.notes.append(
+            f"{self.name}: its proxy did not remove {toxic_name} within {HEAL_WITHIN_S:.0f} s and was made anew, "
+            "which closed its connections"
+        )
 
     def cut(self) -> None:
         """Take the link down: all its connections are closed, and new ones are refused."""
         self._do("cut", self._made.disable)
+        self._down = True
 
     def restore(self) -> None:
         """Let connections in again, at the same address. SetupError if that address can't be had back in time."""
+        self._do("restore", lambda: self._patiently(self._made.enable))
+        self._down = False
+
+    @staticmethod
+    def _patiently(listen: Callable[[], object]) -> None:
+        """Do what makes the proxy listen again, as soon as its address is free."""
         refused = ""
 
         def probe() -> bool:
             nonlocal refused
             try:
-                self._made.enable()
+                listen()
             except ProxyRefusedError as error:
                 if "already in use" not in error.reason:
                     raise
@@ -220,13 +254,10 @@ class ProxiedLink:
                 return False
             return True
 
-        def patiently() -> None:
-            try:
-                wait_until(probe, deadline_s=RESTORE_WITHIN_S, what="its address", describe=lambda: refused)
-            except WaitedTooLongError:
-                raise SetupError(f"another program has taken its address while it was cut: {refused}") from None
-
-        self._do("restore", patiently)
+        try:
+            wait_until(probe, deadline_s=RESTORE_WITHIN_S, what="its address", describe=lambda: refused)
+        except WaitedTooLongError:
+            raise SetupError(f"another program has taken its address while it was cut: {refused}") from None
 
     def renew(self) -> None:
         """Remove the proxy and make it again at the same address: its connections close, and no toxic stays.
@@ -246,7 +277,7 @@ class ProxiedLink:
 
         def heal() -> None:
             for name in self._made.toxics():
-                _unless_gone(functools.partial(self._made.destroy_toxic, name))
+                _unless_gone(functools.partial(self._take_away, name))
 
         self._do("clear", heal)
         self.restore()

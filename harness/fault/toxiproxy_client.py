@@ -59,6 +59,14 @@ class Client:
         """What the package cannot do. change: `attributes` and `toxicity`, both optional."""
         self._http.send("POST", f"/proxies/{proxy}/toxics/{toxic}", json=change)
 
+    def remove_toxic(self, proxy: str, toxic: str, within_s: float) -> None:
+        """With a time limit of its own: removing one can take for ever."""
+        self._http.send("DELETE", f"/proxies/{proxy}/toxics/{toxic}", within_s)
+
+    def make_proxy(self, fields: Mapping[str, Any]) -> None:
+        """Without a look at all the others first, as the package has it: one that hangs would be waited for."""
+        self._http.send("POST", "/proxies", json=fields)
+
     def close(self) -> None:
         """Forget this client's copy of the package."""
         name = self._package.__name__
@@ -81,7 +89,7 @@ class _Requests:
     def delete(self, url: str, **options: Any) -> requests.Response:
         return self.send("DELETE", urlsplit(url).path, **options)
 
-    def send(self, method: str, path: str, **options: Any) -> requests.Response:
+    def send(self, method: str, path: str, within_s: float = ANSWER_WITHIN_S, **options: Any) -> requests.Response:
         request = f"{method} {path}"
         try:
             with requests.Session() as session:  # a session of its own per request can be used by any thread
@@ -89,7 +97,7 @@ class _Requests:
                 answer = session.request(
                     method,
                     self.server + path,
-                    timeout=(CONNECT_WITHIN_S, ANSWER_WITHIN_S),
+                    timeout=(CONNECT_WITHIN_S, within_s),
                     allow_redirects=False,
                     **options,
                 )

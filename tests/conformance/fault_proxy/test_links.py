@@ -54,6 +54,41 @@ class TestCut:
         client.sendall(b"y")
         assert (receive(client, 1), receive(server, 1)) == (b"x", b"y")
 
+    @pytest.mark.parametrize("cut", [False, True])
+    def test_heals_where_the_toxic_holds_bytes_that_nobody_takes(
+        self,
+        link: ProxiedLink,
+        proxy: FaultProxy,
+        upstream: Upstream,
+        add: Add,
+        monkeypatch: pytest.MonkeyPatch,
+        cut: bool,
+    ) -> None:
+        """The real one would never answer: its proxy is made anew, with all else that it had."""
+        monkeypatch.setattr("harness.fault.toxiproxy.HEAL_WITHIN_S", 1.0)
+        name = add("latency", {"latency": 600_000})
+        add("limit_data", {"bytes": 3})
+        client, server = upstream.connect(link.listen)
+        server.sendall(b"x" * 500_000)
+        client.close()
+        server.close()
+        before, notes = link.listen, len(proxy.notes)
+        if cut:
+            link.cut()
+        link.remove(name)
+        if proxy.kind == "toxiproxy":
+            assert [note for note in proxy.notes[notes:] if f"did not remove {name}" in note]
+        if cut:
+            assert refuses(before)
+            link.restore()
+        client, server = upstream.connect(before)
+        server.sendall(b"12345")
+        assert receive_all(client) == b"123"
+        link.clear()
+        client, server = upstream.connect(before)
+        server.sendall(b"12345")
+        assert receive(client, 5) == b"12345"
+
     def test_restoring_an_address_that_somebody_took(self, link: ProxiedLink, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("harness.fault.toxiproxy.RESTORE_WITHIN_S", 0.1)
         link.cut()
