@@ -191,6 +191,7 @@ def replay(run_dir: Path, options: Options) -> Result:
         options,
         runtime=facts.runtime if options.runtime == "auto" else options.runtime,
         engines=options.engines or _engines_again(facts),
+        images=options.images or (() if options.engines else _images_again(facts)),
         seed=facts.seed if options.seed is None else options.seed,
         examples=options.examples or (_examples_again(facts, loaded) if facts.draws else None),
     )
@@ -202,6 +203,16 @@ def _engines_again(facts: RunFacts) -> tuple[str, ...]:
     if facts.runtime == "external":
         return ()
     return tuple(f"{node}={engine}" for node, engine in facts.engines.items())
+
+
+def _images_again(facts: RunFacts) -> tuple[str, ...]:
+    """The images that were given or came from a registry, as --image has them; those made here are found by name."""
+    images = {
+        facts.engines[node]: origin.removeprefix("image ").partition("@")[0]
+        for node, origin in facts.origins.items()
+        if origin.startswith("image ") and not origin.startswith("image replication-harness/")
+    }
+    return tuple(f"{engine}={reference}" for engine, reference in images.items())
 
 
 def _examples_again(facts: RunFacts, loaded: LoadedScenario) -> int:

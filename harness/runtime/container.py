@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.engine.catalogue import fits
 from harness.engine.daemon import Client, socket_path
 from harness.engine.images import Image
 from harness.errors import SetupError
@@ -21,7 +22,7 @@ from harness.fault.toxic import LOSS
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
 from harness.resp.connection import Connection
 from harness.resp.replication_info import info_fields
-from harness.runtime.base import Capability, LinkOpener
+from harness.runtime.base import Capability, LinkOpener, NodeFacts
 from harness.runtime.cluster import BUS_OFFSET
 from harness.runtime.container_link import ContainerLink
 from harness.runtime.container_network import ContainerNetwork
@@ -260,6 +261,15 @@ class ContainerDeployment(ServersDeployment):
         fields = info_fields(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else {}
         if (engine := engine_in(fields)) != UNKNOWN_ENGINE:
             self._server(node).engine = engine
+
+    def facts(self, node: str) -> NodeFacts:
+        """With a note where the server is not what the image was taken for."""
+        facts, image = super().facts(node), self._container(node).image
+        family, _, version = facts.engine.partition("-")
+        if fits(image.name, family, version):
+            return facts
+        note = f"node {node}: the server of image {image.reference} is {facts.engine}, not {image.name}"
+        return replace(facts, notes=(*facts.notes, note))
 
     def partition(self, node: str) -> None:
         """Take the node out of the network: nobody reaches it, and it reaches nobody. Its server runs on."""

@@ -69,7 +69,7 @@ class ContainerServer(Server):
 
     def __init__(self, plan: ServerPlan, image: Image, place: Place, program: str) -> None:
         super().__init__(plan, image.name, image.origin)
-        self.place = place
+        self.place, self.image, self._program = place, image, program
         self._starts = 0
         self._container = new_container(image.reference, place, entrypoint=[program], user="0:0", working_dir="/")
         self._container.with_command([str(_CONFIG)])
@@ -106,6 +106,11 @@ class ContainerServer(Server):
         if "already allocated" in said or "already in use" in said:
             by = holder_of(host, port)
             said = f"port {port} on {host} is taken{f' by {by}' if by else ''}; use --ports any"
+        elif "executable file not found" in said or "no such file or directory" in said:
+            said = (
+                f"the image {self.image.reference} has no {self._program} on its PATH, so it is no image of such a "
+                f"server; --image {self.image.name}=REFERENCE gives another one"
+            )
         return SetupError(f"node {self.plan.node.name}: its container can't be started: {said}")
 
     @property
