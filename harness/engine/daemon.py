@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.errors import SetupError
 
@@ -30,10 +31,21 @@ def socket_path() -> str:
         host, said_by = get_docker_host() or "", "Docker's current context, or .testcontainers.properties"
     if host and not host.startswith("unix://"):
         raise SetupError(
-            f"{said_by} names a daemon on another machine ({host}); nodes in containers are reached on this machine's "
-            "loopback only: unset it, or run the harness on that machine"
+            f"{said_by} names a daemon on another machine ({_shown(host)}); nodes in containers are reached on "
+            "this machine's loopback only: unset it, or run the harness on that machine"
         )
     return host.removeprefix("unix://") or DEFAULT_SOCKET
+
+
+def _shown(url: str) -> str:
+    """Scheme, host and port: the rest may hold credentials."""
+    try:
+        parts = urlsplit(url)
+        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        host = f"{name}:{parts.port}" if parts.port else name
+    except ValueError:
+        host = None
+    return f"{parts.scheme}://{host}" if host else "a form that is not shown, since it may hold a password"
 
 
 def open_daemon() -> Client:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ from harness.runtime.local import Ports
 from harness.runtime.loopback import free_cluster_ports, free_ports, own_address
 from harness.runtime.owner import Owner
 from harness.runtime.packet_loss import why_no_loss
+from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.runtime.server_config import ServerPlan
 from harness.topology import Link, Node, Topology
 
@@ -43,6 +45,11 @@ _ALWAYS: frozenset[Capability] = frozenset(
 )
 _FIRST_LINK_PORT = 20001
 _AT_ONCE = 4
+_PUBLISHED_WITHIN_S = 5.0
+_NOT_HERE = (
+    "the Docker daemon's networks are not this machine's (does this run inside a container, or the daemon inside a "
+    "virtual machine or without root?); run the harness where the daemon runs, or use --runtime local"
+)
 
 
 def capabilities() -> frozenset[Capability]:
@@ -93,7 +100,6 @@ class ContainerRuntime:
         host = own_address(written if self._ports == "written" else ())
         free = free_cluster_ports if topology.is_cluster else free_ports
         ports = written if self._ports == "written" else free(host, len(written))
-        use_ryuk_where_at_hand(self._client)
         deployment = ContainerDeployment(topology, self._client, self._owner, self._links.run_id)
         chosen = opener or self._links.proxy if proxied else None
         try:
@@ -137,7 +143,8 @@ class ContainerDeployment(ServersDeployment):
         """Start all nodes side by side, the proxy's container too, and wait until each answers."""
         self._owner.watch_docker(socket_path(), f"{OWNER}={self._owner.marker}", self._name)
         self._host = host
-        self._network = ContainerNetwork(self._client, self._name, self._labels)
+        of_ryuk = use_ryuk_where_at_hand(self._client)
+        self._network = ContainerNetwork(self._client, self._name, {**self._labels, **of_ryuk})
         for name, plan in self._plans(host, ports, images):
             place = self._place(name, {plan.port: (host, plan.port)})
             self._nodes[name] = Started(ContainerServer(plan, images[name], place, images[name].program))
@@ -148,6 +155,7 @@ class ContainerDeployment(ServersDeployment):
             tasks.insert(0, lambda: self._open_proxy(proxy, place))
         _side_by_side(tasks)
         for name in self._nodes:
+            self._require_reachable(name)
             self._come_up(name)
 
     def _open_proxy(self, image: Image, place: Place) -> None:
@@ -175,11 +183,17 @@ class ContainerDeployment(ServersDeployment):
 
     def _require_visible(self, what: str) -> None:
         if not self.network.is_visible:
-            raise SetupError(
-                f"{what} and this process can't reach each other: the Docker daemon's networks are not this machine's "
-                "(does this run inside a container, or the daemon inside a virtual machine or without root?); run the "
-                "harness where the daemon runs, or use --runtime local"
-            )
+            raise SetupError(f"{what} and this process can't reach each other: {_NOT_HERE}")
+
+    def _require_reachable(self, node: str) -> None:
+        """Where the daemon is elsewhere its published ports may be too; Docker opens them before a server listens."""
+        host, port = self._server(node).plan.host, self._server(node).plan.port
+        if self.network.is_visible:
+            return
+        try:
+            wait_until(lambda: _listens(host, port), deadline_s=_PUBLISHED_WITHIN_S, what="the published port")
+        except WaitedTooLongError:
+            raise SetupError(f"node {node} can't be reached at {host}:{port}: {_NOT_HERE}") from None
 
     def open_links(self, links: Sequence[Link], opener: LinkOpener | Image | str | None) -> None:
         """Put a proxy in front of what each link leads to."""
@@ -305,6 +319,12 @@ class ContainerDeployment(ServersDeployment):
             self._network.remove()
             self._network = None
         self._owner.docker_is_clean(self._name)
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0
 
 
 def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:

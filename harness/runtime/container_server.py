@@ -7,9 +7,11 @@ gathers arrives a moment later than what it tells of, and syncs are counted in t
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +21,9 @@ from typing import Any
 import docker.errors
 import requests.exceptions
 from testcontainers.core.config import testcontainers_config
-from testcontainers.core.container import DockerContainer
+from testcontainers.core.container import DockerContainer, Reaper
+from testcontainers.core.exceptions import ContainerConnectException
+from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from harness.engine.daemon import CALL_TIMEOUT_S, Client, explanation
 from harness.engine.images import Image
@@ -57,11 +61,31 @@ def new_container(reference: str, place: Place, **more: Any) -> DockerContainer:
     return container.with_kwargs(labels=dict(place.labels), **place.network.endpoint(place.address), **more)
 
 
-def use_ryuk_where_at_hand(client: Client) -> None:
-    """testcontainers' own reaper fails every start where its image is missing; our watchdog does the same work."""
+_ryuk_starts = threading.Lock()
+
+
+def use_ryuk_where_at_hand(client: Client) -> dict[str, str]:
+    """Have testcontainers' own reaper run, and return the label by which it finds networks too.
+
+    Where its image is missing, which would fail every start, it is done without: our watchdog does the same work.
+    Started before anything else, because containers that start side by side would each start one.
+    """
     if "TESTCONTAINERS_RYUK_DISABLED" not in os.environ:
         there = client.images.list(name=testcontainers_config.ryuk_image)
         testcontainers_config.ryuk_disabled = not there
+    if testcontainers_config.ryuk_disabled:
+        return {}
+    try:
+        with _ryuk_starts:
+            Reaper.get_instance()
+    except (*DAEMON_ERRORS, OSError, TimeoutError, ContainerConnectException) as error:
+        with contextlib.suppress(*DAEMON_ERRORS):
+            Reaper.delete_instance()
+        raise SetupError(
+            f"Ryuk, of the image {testcontainers_config.ryuk_image}, does not start: {explanation(error)}; "
+            "TESTCONTAINERS_RYUK_DISABLED=true does without it"
+        ) from None
+    return {LABEL_SESSION_ID: SESSION_ID}
 
 
 class ContainerServer(Server):
