@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "engines": ("engines", "List the server programs at hand, or fetch others."),
     "images": ("images", "List or build container images of engines."),
     "endpoint": ("endpoint", "Simulate a managed endpoint, or find out what one is."),
-    "schema": ("schema", "Print the JSON Schema of scenario files."),
+    "schema": ("schema", "Print the JSON Schema of scenario files, plans, or a command's JSON."),
     "bench": ("bench", "Measure speed here, beside the naive way and a floor in C."),
     "doctor": ("doctor", "Say what this machine can run, and why not."),
     "clean": ("clean", "Remove what a killed run left on an external endpoint."),

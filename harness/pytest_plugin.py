@@ -1,4 +1,5 @@
-"""The pytest plugin: a scenario file is collected as `file.yaml::written` and, where it has a property, `::property`.
+"""The pytest plugin: a scenario file is collected as `file.yaml::written` and, where it has a property, `::property`; a
+plan of an acceptance as `::plan`.
 
 It is loaded in every pytest run of an environment that has the package, so it must cost and change nothing where there
 are no scenarios: only pytest and the standard library are imported at the top, a YAML file that is not meant for us
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from harness.options import Options
     from harness.runner import Result
     from harness.scenario.loader import LoadedScenario
+    from harness.scenario.plan_loader import LoadedPlan
 
-WRITTEN, PROPERTY = "written", "property"
+WRITTEN, PROPERTY, PLAN = "written", "property", "plan"
 # Options that also have a form without the prefix, where nobody else has an option of that name.
 SHORT = ("--runtime", "--engine", "--image", "--fault-proxy", "--examples", "--strict-capabilities")
 SUFFIXES = (".yaml", ".yml")
 # Keys at the left margin by which a file under the default folder shows that it is meant to be a scenario.
 _OUR_KEYS = re.compile(
-    rb"^(version|title|why|topology|preload|workload|faults|expect|property|tags)[ \t]*:", re.MULTILINE
+    rb"^(version|kind|title|why|topology|preload|workload|faults|expect|property|tags|source|target)[ \t]*:",
+    re.MULTILINE,
 )
 _KEYS_ENOUGH = 3
 _HEADER_SHOWN = pytest.StashKey[bool]()
@@ -135,8 +138,11 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         from harness.errors import Failure
-        from harness.scenario.loader import load
+        from harness.scenario.loader import is_plan, load
 
+        if is_plan(self.path):
+            yield self._plan()
+            return
         try:
             loaded = load(_as_seen_from_here(self.path), tuple(self.config.option.harness_set or ()), os.environ)
         except Failure as failure:
@@ -144,6 +150,45 @@ class ScenarioFile(pytest.File):
         yield ScenarioItem.from_parent(self, name=WRITTEN, loaded=loaded)
         if loaded.scenario.property is not None:
             yield ScenarioItem.from_parent(self, name=PROPERTY, loaded=loaded)
+
+    def _plan(self) -> PlanItem:
+        from harness.errors import Failure
+        from harness.scenario.plan_loader import load_plan
+
+        try:
+            loaded = load_plan(_as_seen_from_here(self.path), (), os.environ)
+        except Failure as failure:
+            raise self.CollectError(str(failure)) from None
+        return PlanItem.from_parent(self, name=PLAN, loaded=loaded)
+
+
+class PlanItem(pytest.Item):
+    """One plan of an acceptance. It passes where the answer is what the plan expects."""
+
+    def __init__(self, *, loaded: LoadedPlan, **node: Any) -> None:
+        super().__init__(**node)
+        self.loaded = loaded
+        for tag in loaded.plan.tags:
+            self.config.addinivalue_line("markers", f"{tag}: a tag of scenario files")
+            self.add_marker(tag)
+
+    def runtest(self) -> None:
+        from harness.acceptance.report import terminal_text
+        from harness.errors import Failure
+        from harness.plan_run import follow_plan, unmet
+
+        options = options_of(self.config)
+        if self.loaded.topology is not None and options.runtime_name() == "external":
+            pytest.skip("this plan starts servers of its own")
+        try:
+            report = follow_plan(self.loaded, options)
+        except Failure as failure:
+            pytest.fail(str(failure), pytrace=False)
+        if problems := unmet(self.loaded.plan, report):
+            pytest.fail("\n".join([*problems, "", terminal_text(report)]), pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.path, None, f"{self.loaded.name}::{self.name}"
 
 
 def _as_seen_from_here(path: Path) -> Path:

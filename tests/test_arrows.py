@@ -73,6 +73,7 @@ KNOW_ALL = {
     "commands",
     "cycle.py",
     "observation.py",
+    "plan_run.py",
     "property_run.py",
     "pytest_plugin.py",
     "runner.py",

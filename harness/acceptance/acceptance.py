@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.acceptance.canary import canary
 from harness.acceptance.facts import facts_of, survey
 from harness.acceptance.model import Acceptance, Check, Grade, verdict_of
 from harness.acceptance.preflight import Case, preflight
 from harness.acceptance.product import Product
-from harness.compare.comparison import compare, refuse_one_server
+from harness.compare.comparison import compare
 from harness.compare.model import Options, Outcome
 from harness.compare.pace import Pace
 from harness.compare.report import verdict_line
-from harness.compare.side import Side, look_at, pinger
+from harness.compare.side import Side, look_at, pinger, tell_apart
 from harness.endpoint.address import Endpoint
 from harness.errors import HarnessError, SetupError
 from harness.resp.connection import AccessRefused
 from harness.resp.replication_info import parse_replication
+from harness.waiting import pause
 
 Figures = dict[str, float | int | str]
-_SLICE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def accept(
     began, figures = time.monotonic(), Figures()
     sides, checks = _reached(source, target, options)
     if len(sides) == 2:
-        refuse_one_server(*sides)
+        checks += _two_servers(sides[0], sides[1], options)
         checks += _preflight(sides[0], sides[1], options, figures, say)
         checks += _canary(sides[0], sides[1], options, figures, say)
         checks += _compared(source, target, options, figures, say)
@@ -66,13 +66,21 @@ def _reached(source: Endpoint, target: Endpoint, options: AcceptOptions) -> tupl
     sides, checks = [], []
     for name, endpoint in (("source", source), ("target", target)):
         try:
-            side = look_at(name, endpoint, options.comparison.timeout_s)
+            side = look_at(name, endpoint, options.comparison.timeout_s, trusted=options.comparison.trust_replicas)
         except SetupError as problem:
             checks.append(Check(f"{name} reachable", Grade.FAIL, str(problem), _mend(name, problem), required=True))
         else:
             sides.append(side)
             checks.append(Check(f"{name} reachable", Grade.PASS, f"version {side.version or 'hidden'}", required=True))
     return sides, checks
+
+
+def _two_servers(source: Side, target: Side, options: AcceptOptions) -> list[Check]:
+    """UsageError where both are one. Nothing, where they are surely two."""
+    untold = tell_apart(source, target)
+    if not untold or options.comparison.different_servers:
+        return []
+    return [Check("two servers", Grade.NOT_POSSIBLE, untold, "give --different-servers", required=True)]
 
 
 def _mend(name: str, problem: SetupError) -> str:
@@ -89,10 +97,11 @@ def _preflight(
     say("preflight")
     facts, other = facts_of(source, source.databases), facts_of(target, source.databases)
     began, first = time.monotonic(), _offset(source)
+    pace = Pace(options.comparison.most_commands_per_s)
     with source.connect(0, 0) as connection:
-        most = options.comparison.most_commands_per_s
-        surveyed = survey(source, Pace(most, [pinger(connection)] if most else []))
-    _wait(options.measure_s - (time.monotonic() - began))
+        pace.watch([pinger(connection)])
+        surveyed = survey(source, pace)
+    pause(options.measure_s - (time.monotonic() - began))
     last = _offset(source)
     rate = (last - first) / (time.monotonic() - began) if first is not None and last is not None else None
     case = Case(facts, other, surveyed, options.product, rate, figures)
@@ -125,15 +134,16 @@ def _compared(
     source: Endpoint, target: Endpoint, options: AcceptOptions, figures: Figures, say: Callable[[str], None]
 ) -> list[Check]:
     say("comparison")
-    outcome = compare(source, target, options.comparison)
+    chosen = replace(options.comparison, replicas=False)  # a decision is not made on a replica's word
+    outcome = compare(source, target, chosen)
     figures["comparison s"] = round(outcome.seconds, 1)
     figures["keys compared"] = outcome.totals.keys
     checks = [_check_of("comparison", outcome, required=True)]
     if not options.drift_s:
         return [*checks, Check("drift", Grade.NOT_POSSIBLE, "no second look was asked for")]
     say(f"drift: a second look in {options.drift_s:g} s")
-    _wait(options.drift_s)
-    return [*checks, _check_of("drift", compare(source, target, options.comparison), required=False)]
+    pause(options.drift_s)
+    return [*checks, _check_of("drift", compare(source, target, chosen), required=False)]
 
 
 def _check_of(name: str, outcome: Outcome, *, required: bool) -> Check:
@@ -149,13 +159,6 @@ def _check_of(name: str, outcome: Outcome, *, required: bool) -> Check:
     return Check(
         name, Grade.FAIL, text, "`harness compare` lists them all; mend the target, then run this again", required
     )
-
-
-def _wait(seconds: float) -> None:
-    """In slices, so that an interrupt is answered at once."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, _SLICE_S))
 
 
 def _cutover(checks: list[Check], figures: Figures) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from harness.compare.side import Side
 from harness.endpoint.allowed import Scope, own_key, scoped_key
 from harness.resp.connection import Connection
 from harness.resp.replies import ErrorReply, Reply
-from harness.runtime.readiness import WaitedTooLongError, wait_until
+from harness.waiting import WaitedTooLongError, wait_until
 
 BEATS = 50
 NUMBERS = 10_000

@@ -6,7 +6,7 @@ import html
 import textwrap
 
 from harness.acceptance.model import Acceptance, Check, Grade
-from harness.report.terminal import table
+from harness.report.rows import table
 
 _MARKS = {Grade.PASS: "ok", Grade.WARN: "warn", Grade.FAIL: "FAIL", Grade.NOT_POSSIBLE: "-"}
 _WIDTH = 90  # characters of a cell in a terminal

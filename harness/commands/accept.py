@@ -6,20 +6,25 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from harness.commands.choices import overrides_option
 from harness.commands.output import Output, aside
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.acceptance.model import Acceptance
     from harness.endpoint.address import Endpoint
 
 
 @click.command("accept")
-@click.option("--source", required=True, metavar="URL", help="The old endpoint; or @FILE with its URL.")
-@click.option("--target", required=True, metavar="URL", help="The new endpoint; or @FILE with its URL.")
+@click.argument("plan", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--source", metavar="URL", help="The old endpoint; or @FILE with its URL.")
+@click.option("--target", metavar="URL", help="The new endpoint; or @FILE with its URL.")
+@overrides_option
 @click.option("--profile", metavar="NAME", help="The target's product, as in azure-managed-redis.")
 @click.option("--canary", is_flag=True, help="Write keys of our own through the source, and remove them after.")
 @click.option(
@@ -34,6 +39,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="To each endpoint; 0 for no limit.",
 )
+@click.option("--trust-replicas", is_flag=True, help="Send passwords to servers that an endpoint names, TLS or not.")
+@click.option("--different-servers", is_flag=True, help="The two are known to be two, though neither shows it.")
+@click.option("--skip-types", metavar="TYPE[,TYPE…]", help="Types whose values are not compared, as a module's.")
 @click.option("--ask-password", is_flag=True, help="Ask for passwords that neither URL nor environment has.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, as docs/acceptance.schema.json has it.")
 @click.option("--markdown", "page_md", type=click.Path(path_type=Path, dir_okay=False), help="Write a Markdown report.")
@@ -41,32 +49,28 @@ if TYPE_CHECKING:
     "--html", "page_html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report as one file."
 )
 def command(
-    source: str,
-    target: str,
-    profile: str | None,
-    canary: bool,
-    drift_s: float,
-    keys: str | None,
-    most_commands_per_s: int,
+    plan: Path | None,
+    overrides: tuple[str, ...],
     ask_password: bool,
     as_json: bool,
     page_md: Path | None,
     page_html: Path | None,
+    **chosen: Any,
 ) -> int:
     """Check whether the target can take over: preflight, canary, comparison, drift; then go or no-go.
 
-    Nothing is written without --canary. What a URL leaves out comes from HARNESS_ENDPOINT_SOURCE_USER,
-    HARNESS_ENDPOINT_SOURCE_PASSWORD, and the same with TARGET.
+    What is checked stands in PLAN, a file with `kind: plan`, or in the options. Nothing is written without --canary.
+    What a URL leaves out comes from HARNESS_ENDPOINT_SOURCE_USER, HARNESS_ENDPOINT_SOURCE_PASSWORD, and the same with
+    TARGET.
     """
-    from harness.acceptance.acceptance import AcceptOptions, accept
-    from harness.acceptance.product import product
     from harness.acceptance.report import html_page, markdown, terminal_text
-    from harness.compare.model import Options
 
-    comparison = Options(keys=keys, most_commands_per_s=most_commands_per_s)
-    options = AcceptOptions(canary=canary, product=product(profile), drift_s=drift_s, comparison=comparison)
-    ends = [_endpoint(name, text, ask_password) for name, text in (("source", source), ("target", target))]
-    report = accept(ends[0], ends[1], options, lambda text: aside(f"harness: {text}"))
+    if plan is not None:
+        report = _by_plan(plan, overrides, ask_password)
+    elif overrides:
+        raise UsageError("--set changes a plan; give one, or leave --set out")
+    else:
+        report = _by_options(ask_password, chosen)
     output = Output()
     if as_json:
         output.json_line(report.as_json())
@@ -77,11 +81,65 @@ def command(
     return report.exit_code
 
 
+def _say(text: str) -> None:
+    aside(f"harness: {text}")
+
+
+def _by_plan(path: Path, overrides: tuple[str, ...], ask_password: bool) -> Acceptance:
+    from harness.options import Options
+    from harness.plan_run import follow_plan
+    from harness.scenario.plan_loader import load_plan
+
+    if given := _given():
+        raise UsageError(f"{given[0]} does not go with a plan: write it into {path}, or use --set")
+    loaded = load_plan(path, overrides, os.environ)
+    if ask_password:
+        endpoints = {name: _with_password(name, endpoint) for name, endpoint in loaded.endpoints.items()}
+        loaded = replace(loaded, endpoints=endpoints)
+    return follow_plan(loaded, Options(), _say)
+
+
+def _given() -> list[str]:
+    """Options of the command line whose place is in the plan."""
+    context = click.get_current_context()
+    options = [option for option in context.command.params if option.name in _OF_ENDPOINTS]
+    default = ParameterSource.DEFAULT
+    return [option.opts[0] for option in options if context.get_parameter_source(str(option.name)) is not default]
+
+
+_OF_ENDPOINTS = frozenset(
+    ("source", "target", "profile", "canary", "drift_s", "keys", "most_commands_per_s", "trust_replicas")
+) | {"different_servers", "skip_types"}
+
+
+def _by_options(ask_password: bool, chosen: dict[str, Any]) -> Acceptance:
+    from harness.acceptance.acceptance import AcceptOptions, accept
+    from harness.acceptance.product import product
+    from harness.compare.model import Options
+
+    texts = {name: chosen.pop(name) for name in ("source", "target")}
+    if lacking := [name for name, text in texts.items() if text is None]:
+        raise UsageError(f"--{lacking[0]} is missing; give --source URL and --target URL, or a plan's file")
+    skip = chosen.pop("skip_types")
+    options = AcceptOptions(
+        canary=chosen.pop("canary"),
+        drift_s=chosen.pop("drift_s"),
+        product=product(chosen.pop("profile")),
+        comparison=Options(skip_types=tuple(sorted({*skip.split(",")})) if skip else (), **chosen),
+    )
+    ends = [_endpoint(name, text, ask_password) for name, text in texts.items()]
+    return accept(ends[0], ends[1], options, _say)
+
+
 def _endpoint(name: str, text: str, ask_password: bool) -> Endpoint:
     from harness.endpoint.address import read_endpoint
 
     endpoint = read_endpoint(text, os.environ, name, option=f"--{name}")
-    if ask_password and endpoint.password is None:
+    return _with_password(name, endpoint) if ask_password else endpoint
+
+
+def _with_password(name: str, endpoint: Endpoint) -> Endpoint:
+    if endpoint.password is None:
         if not sys.stdin.isatty():
             raise UsageError("--ask-password needs a terminal; set the password in the environment instead")
         endpoint = replace(endpoint, password=click.prompt(f"Password of the {name}", hide_input=True, err=True))

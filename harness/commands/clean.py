@@ -25,7 +25,7 @@ def command(url: str | None, run_id: str | None, every: bool, yes: bool) -> int:
 def _clean_machine(every: bool, yes: bool) -> int:
     """Owners that are dead for certain need no question."""
     from harness.engine.daemon import open_daemon
-    from harness.report.terminal import table
+    from harness.report.rows import table
     from harness.runtime.dead_runs import remnants
 
     output = Output()
@@ -57,7 +57,7 @@ def _clean_machine(every: bool, yes: bool) -> int:
 def _clean_endpoint(url: str, run_id: str | None, yes: bool) -> int:
     """Find keys that killed runs left on an endpoint, and remove them when told to."""
     from harness.endpoint.address import read_endpoint
-    from harness.report.terminal import table
+    from harness.report.rows import table
     from harness.runtime.leftovers import leftovers, remove_leftovers
 
     output = Output()

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     help="To each endpoint; 0 for no limit.",
 )
 @click.option("--primaries-only", is_flag=True, help="Do not read from replicas where an endpoint has some.")
+@click.option("--trust-replicas", is_flag=True, help="Send passwords to servers that an endpoint names, TLS or not.")
+@click.option("--different-servers", is_flag=True, help="A and B are known to be two, though neither shows it.")
+@click.option("--skip-types", metavar="TYPE[,TYPE…]", help="Types whose values are not compared, as a module's.")
 @click.option("--digest", is_flag=True, help="Slow links: let the servers compute digests of large values.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Go on after a kill from this file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a difference, and a last one with the verdict.")
@@ -45,6 +48,7 @@ def command(
     b: str,
     databases: str | None,
     sample: str,
+    skip_types: str | None,
     state: Path | None,
     as_json: bool,
     page: Path | None,
@@ -59,7 +63,13 @@ def command(
     from harness.compare.model import Options
 
     replicas = not chosen.pop("primaries_only")
-    options = Options(databases=_databases(databases), sample=_share(sample), replicas=replicas, **chosen)  # type: ignore[arg-type]
+    options = Options(
+        databases=_databases(databases),
+        sample=_share(sample),
+        replicas=replicas,
+        skip_types=tuple(sorted({*skip_types.split(",")})) if skip_types else (),
+        **chosen,  # type: ignore[arg-type]
+    )
     outcome = compare(_endpoint("A", a), _endpoint("B", b), options, state=state)
     _show(outcome, as_json, page)
     return outcome.exit_code

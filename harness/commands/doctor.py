@@ -12,7 +12,7 @@ from harness.errors import ExitCode
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a finding, one a line.")
 def command(as_json: bool) -> int:
     """Say what this machine can run, and why not."""
-    from harness.report.terminal import table
+    from harness.report.rows import table
     from harness.surroundings import examine
 
     output = Output()

@@ -163,7 +163,7 @@ def probe_command(url: str, as_json: bool) -> int:
 def profiles_command(gaps: bool, as_wordings: bool, as_json: bool) -> int:
     """List the products that an endpoint can be made to look like."""
     from harness.endpoint.profile import profiles, wordings
-    from harness.report.terminal import table
+    from harness.report.rows import table
 
     output = Output()
     if as_wordings:

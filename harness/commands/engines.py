@@ -41,7 +41,7 @@ def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> in
 
 def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
     from harness.engine.binaries import find_engines
-    from harness.report.terminal import table
+    from harness.report.rows import table
 
     output = Output()
     found = find_engines(dict(_named(text) for text in engine_paths))

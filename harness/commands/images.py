@@ -20,7 +20,7 @@ def list_command(as_json: bool) -> int:
     from harness.engine.daemon import daemon
     from harness.engine.images import find_images
     from harness.engine.toxiproxy_image import image_at_hand
-    from harness.report.terminal import table
+    from harness.report.rows import table
 
     output = Output()
     with daemon() as client:

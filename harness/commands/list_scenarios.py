@@ -19,7 +19,7 @@ DEFAULT = Path("scenarios")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a scenario, one a line.")
 def command(paths: tuple[Path, ...], as_json: bool) -> int:
     """List scenarios with their topologies and tags. PATHS are files or folders; default: scenarios."""
-    from harness.report.terminal import table
+    from harness.report.rows import table
     from harness.scenario.loader import find, load_all
 
     output = Output()

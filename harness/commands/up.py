@@ -86,7 +86,7 @@ def _exports(deployment: Deployment) -> str:
 
 
 def _addresses(deployment: Deployment) -> str:
-    from harness.report.terminal import table
+    from harness.report.rows import table
 
     return table(list(_rows(deployment)))
 

@@ -8,16 +8,17 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.compare.first_look import UNREADABLE, FirstLook
-from harness.compare.model import KINDS, Difference, Options, Outcome, Subject, Totals
+from harness.compare.first_look import FirstLook
+from harness.compare.model import KINDS, UNREADABLE, Difference, Options, Outcome, Subject, Totals
 from harness.compare.pace import Pace
+from harness.compare.probes import unreadable_types
+from harness.compare.replicas import prefer_replicas
 from harness.compare.rounds import Candidate, Rounds
-from harness.compare.side import Side, look_at, pinger, unreadable_types
+from harness.compare.side import Side, look_at, pinger, tell_apart
 from harness.compare.state import Progress, resume, save
 from harness.compare.work import Found, Work
 from harness.endpoint import digest_script
 from harness.endpoint.address import Endpoint
-from harness.errors import UsageError
 from harness.resp.connection import Connection
 
 _MOST_NAMED = 100  # keys that could not be read
@@ -25,32 +26,46 @@ _MOST_NAMED = 100  # keys that could not be read
 
 def compare(a: Endpoint, b: Endpoint, options: Options, *, state: Path | None = None) -> Outcome:
     """Compare two endpoints, only reading. SetupError where one can't be reached; UsageError where both are one."""
-    began = time.monotonic()
-    sides = look_at("A", a, options.timeout_s), look_at("B", b, options.timeout_s)
-    refuse_one_server(*sides)
+    began, pace = time.monotonic(), Pace(options.most_commands_per_s)
+    sides = (_side("A", a, options, pace), _side("B", b, options, pace))
+    untold = tell_apart(*sides)
+    doubts = [*sides[0].doubts, *sides[1].doubts]
+    if doubts:
+        return _outcome(sides, options, Progress(problems=doubts), [], time.monotonic() - began)
+    if untold and not options.different_servers:
+        doubts.append(untold)
     if options.replicas:
-        sides[0].prefer_replicas(frozenset({sides[1].run_id}))
-        sides[1].prefer_replicas(frozenset({sides[0].run_id}))
+        prefer_replicas(sides[0], sides[1].run_ids)
+        prefer_replicas(sides[1], sides[0].run_ids)
     about = _about(sides, options) if state else {}
     progress = resume(state, about) if state else Progress(about)
     with ExitStack() as stack:
         pings = [pinger(stack.enter_context(side.connect(0, 0))) for side in sides if options.most_commands_per_s]
-        pace = Pace(options.most_commands_per_s, pings)
+        pace.watch(pings)
         stored = (lambda: save(state, progress)) if state else _nothing
-        candidates, notes = _looked(sides, options, pace, progress, stored)
+        candidates = _looked(sides, options, pace, progress, stored)
     progress.totals.commands += pace.commands
     if pace.slowed:
-        notes.append(f"an endpoint answered more slowly than at first: the rate was lowered {pace.slowed} times")
+        progress.notes.append(
+            f"an endpoint answered more slowly than at first: the rate was lowered {pace.slowed} times"
+        )
+    progress.problems += [*doubts, *_moved_slots(sides)]
     if state is not None:
         state.unlink(missing_ok=True)
-    return _outcome(sides, options, progress, candidates, notes, time.monotonic() - began)
+    return _outcome(sides, options, progress, candidates, time.monotonic() - began)
 
 
-def refuse_one_server(a: Side, b: Side) -> None:
-    """UsageError where both are the same server: whatever it holds, that would be equal."""
-    shards = {shard.primary.address for shard in a.shards} & {shard.primary.address for shard in b.shards}
-    if (a.run_id and a.run_id == b.run_id) or shards:
-        raise UsageError(f"{a.name} ({a.endpoint}) and {b.name} ({b.endpoint}) are one and the same server; give two")
+def _side(name: str, endpoint: Endpoint, options: Options, pace: Pace) -> Side:
+    return look_at(name, endpoint, options.timeout_s, trusted=options.trust_replicas, take=pace.take)
+
+
+def _moved_slots(sides: tuple[Side, Side]) -> list[str]:
+    """A key whose slot moves from a shard that is not scanned yet to one that is, is never seen."""
+    return [
+        f"{side.name}, a cluster: its slots moved to other servers meanwhile, so that keys may not have been seen"
+        for side in sides
+        if side.layout_now() != side.layout_before()
+    ]
 
 
 def _nothing() -> None:
@@ -59,16 +74,22 @@ def _nothing() -> None:
 
 def _about(sides: tuple[Side, Side], options: Options) -> dict[str, object]:
     """A stored cursor is good for the same servers and the same question only."""
-    servers = {f"servers of {side.name}": [list(each) for each in side.readers()] for side in sides}
+    servers: dict[str, object] = {
+        f"servers of {side.name}": [[side.endpoint.user, *each] for each in side.readers()] for side in sides
+    }
     return {**servers, **options.defining}
 
 
 def _looked(
     sides: tuple[Side, Side], options: Options, pace: Pace, progress: Progress, stored: Callable[[], None]
-) -> tuple[list[Candidate], list[str]]:
+) -> list[Candidate]:
     a, b = sides
-    unreadable = unreadable_types(a, b)
-    digest, notes = _digest(sides, options) if options.digest else ("", [])
+    unreadable = unreadable_types({a.name: a.refused, b.name: b.refused})
+    digest, dumps = _digest(sides, progress.notes) if options.digest else ("", False)
+
+    def note(text: str) -> None:
+        if text not in progress.notes:
+            progress.notes.append(text)
 
     def make_work(db: int, report: Callable[[Found], None], problem: Callable[[Subject, str], None]) -> Work:
         return Work(
@@ -79,9 +100,12 @@ def _looked(
             Totals(),
             report,
             problem,
+            note,
             many_members=not {"SMISMEMBER"} & (a.refused | b.refused),
             digest=digest,
+            dumps=dumps,
             weighs="MEMORY USAGE" not in a.refused,
+            at_once=min(500, pace.page),
         )
 
     def make_counted(db: int, report: Callable[[Found], None], problem: Callable[[Subject, str], None]) -> Work:
@@ -89,9 +113,9 @@ def _looked(
         work.totals = progress.totals
         return work
 
-    rounds = Rounds(sides, options, pace, make_work)
+    rounds = Rounds(sides, options, pace, make_work, progress.totals)
     FirstLook(sides, options, pace, progress, make_counted, stored, rounds.still_differ).run(_databases(sides, options))
-    return rounds.run(progress.found), notes
+    return rounds.run(progress.found)
 
 
 def _databases(sides: tuple[Side, Side], options: Options) -> list[int]:
@@ -100,12 +124,17 @@ def _databases(sides: tuple[Side, Side], options: Options) -> list[int]:
     return sorted(sides[0].databases | sides[1].databases)
 
 
-def _digest(sides: tuple[Side, Side], options: Options) -> tuple[str, list[str]]:
-    """The command that runs a digest script on both sides; "" and a note where there is none."""
+def _digest(sides: tuple[Side, Side], notes: list[str]) -> tuple[str, bool]:
+    """The command that runs a digest script on both sides, "" for none; and whether small values may be compared by
+    DUMP first, because both are the same version.
+    """
+    versions = {side.identity.version for side in sides}
+    dumps = len(versions) == 1 and "" not in versions and not any("DUMP" in side.refused for side in sides)
     for command in ("EVAL_RO", "EVAL"):
         if all(_runs_scripts(side, command) for side in sides):
-            return command, []
-    return "", ["--digest: a side does not run scripts, so that the values themselves were read"]
+            return command, dumps
+    notes.append("--digest: a side does not run scripts, so that values themselves were read")
+    return "", dumps
 
 
 def _runs_scripts(side: Side, command: str) -> bool:
@@ -120,14 +149,9 @@ def _probe(connection: Connection, command: str) -> object:
 
 
 def _outcome(
-    sides: tuple[Side, Side],
-    options: Options,
-    progress: Progress,
-    candidates: Sequence[Candidate],
-    notes: list[str],
-    seconds: float,
+    sides: tuple[Side, Side], options: Options, progress: Progress, candidates: Sequence[Candidate], seconds: float
 ) -> Outcome:
-    differences, moving, not_checked = [], [], list(progress.problems)
+    differences, moving, not_checked = [], [], [*progress.problems, *_unchecked(progress.totals)]
     for candidate in candidates:
         subject = candidate.first.subject
         real = [finding for finding in candidate.stands if finding.kind != UNREADABLE]
@@ -136,19 +160,19 @@ def _outcome(
         not_checked += [f"{_name(subject)}: {_text(finding.expected)}" for finding in problems]
         if not candidate.stands:
             moving.append(subject)
-    selected = options.keys is not None or options.databases is not None or options.sample < 1
-    if selected and not progress.totals.keys + progress.totals.keys_b:
-        not_checked.append("neither side has a key of those that were asked for")
+    if not progress.problems and not progress.totals.keys + progress.totals.keys_b:
+        not_checked.append(f"neither side has a key{' of those that were asked for' if options.part else ''}")
     counts = Counter(difference.finding.kind for difference in differences)
     unseen = sum(progress.uncounted.values())
     if unseen:
         not_checked.append(f"{unseen} more differences of the first look were not looked at again")
+    once = ["one look only: a difference may have been a write on its way"] if options.rounds == 1 else []
     return Outcome(
         differences=tuple(sorted(differences, key=_rank)),
         counts=dict(counts),
         moving=tuple(moving),
         not_checked=tuple(not_checked[:_MOST_NAMED]),
-        notes=(*sides[0].notes, *sides[1].notes, *notes, *_limits(options)),
+        notes=(*sides[0].notes, *sides[1].notes, *progress.notes, *once),
         totals=progress.totals,
         seconds=seconds,
         endpoints=(str(sides[0].endpoint), str(sides[1].endpoint)),
@@ -156,18 +180,12 @@ def _outcome(
     )
 
 
-def _limits(options: Options) -> list[str]:
-    """What the user left out."""
-    limits = []
-    if options.keys is not None:
-        limits.append(f"only keys that match {options.keys}")
-    if options.databases is not None:
-        limits.append(f"only databases {', '.join(map(str, options.databases))}")
-    if options.sample < 1:
-        limits.append(f"a sample of {options.sample:.4g} of the keys")
-    if options.rounds == 1:
-        limits.append("one look only: a difference may have been a write on its way")
-    return limits
+def _unchecked(totals: Totals) -> list[str]:
+    """By database and type, the keys whose values were not compared."""
+    return [
+        f"{place}: {count} key{'s' if count > 1 else ''}, the first is {key}: {why}"
+        for place, (count, key, why) in totals.unchecked.items()
+    ]
 
 
 def _rank(difference: Difference) -> tuple[int, bytes, int]:

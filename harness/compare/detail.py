@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.compare.model import Finding
+from harness.compare.model import Finding, kept
 
 LOOK_AHEAD = 2_000  # elements after the first difference in which its kind is looked for
 _ALIKE = 16  # elements that must agree again before a gap or an insertion is called one
@@ -124,10 +124,20 @@ def mapping_difference(
     ]
 
 
+def _bounded(finding: Finding) -> Finding:
+    """The same, with no more than `kept` leaves of long values."""
+    at, expected, found = (kept(each) if isinstance(each, bytes) else each for each in _places(finding))
+    return replace(finding, at=at, expected=expected, found=found)
+
+
+def _places(finding: Finding) -> tuple[bytes | int | None, ...]:
+    return finding.at, finding.expected, finding.found
+
+
 def merged(findings: Iterable[Finding]) -> list[Finding]:
     """One for each kind: the first, with the sum of the counts."""
     found: dict[str, Finding] = {}
-    for each in findings:
+    for each in map(_bounded, findings):
         before = found.get(each.kind)
         if before is None:
             found[each.kind] = each

@@ -36,7 +36,8 @@ class Mode(Enum):
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Commands for both sides (empty where one is not asked). count: commands for one side; elements: what they ask
-    for at most, 0 for single values; kind: the type whose values are read, "" otherwise.
+    for at most, 0 for single values; kind: the type whose values are read, "" otherwise; cut: how a reply begins of
+    which there may be more than was asked for, which never counts as the same (b"": none does).
     """
 
     mode: Mode
@@ -45,16 +46,20 @@ class Ask:
     count: int
     elements: int = 0
     kind: str = ""
+    cut: bytes = b""
 
 
 @dataclass(slots=True)
 class Answer:
-    """same, size: for SAME (size in bytes of A's part). lines_a, lines_b: for LINES. a, b: for REPLIES.
-    took_s: no more time lay between the two sides' reads.
+    """same, size, head, tail: for SAME (size in bytes of A's part; head, tail: of what was the same, where it began and
+    how it ended). lines_a, lines_b: for LINES. a, b: for REPLIES. took_s: the most that lay between
+    both sides' reads.
     """
 
     same: bool = True
     size: int = 0
+    head: bytes = b""
+    tail: bytes = b""
     lines_a: bytes = b""
     lines_b: bytes = b""
     a: list[Reply] | None = None
@@ -114,7 +119,7 @@ class Exchange:
         self._send(lane, steps, ask)
 
     def _send(self, lane: Lane, steps: Steps, ask: Ask) -> None:
-        self._pace.take(ask.count, ask.elements)
+        self._pace.take(ask.count + 1, ask.elements)
         self._number += 1
         mark = b"%b%d" % (self._nonce, self._number)
         sent_at = time.monotonic()
@@ -128,7 +133,7 @@ class Exchange:
         ask, lane = waiting.ask, waiting.lane
         answer = Answer()
         if ask.mode is Mode.SAME:
-            answer.same, answer.size = same_until(lane.a, lane.b, waiting.mark)
+            answer = same_until(lane.a, lane.b, waiting.mark, ask.cut)
         elif ask.mode is Mode.LINES:
             answer.lines_a = bytes_until(lane.a, waiting.mark) if ask.a else b""
             answer.lines_b = bytes_until(lane.b, waiting.mark) if ask.b else b""
@@ -139,47 +144,70 @@ class Exchange:
         return answer
 
 
-def same_until(a: Connection, b: Connection, mark: bytes) -> tuple[bool, int]:
+EDGE = 512  # bytes that are kept of where an answer begins and ends
+
+
+def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"") -> Answer:
     """Whether both send the same bytes up to this mark, and A's number of bytes. Takes everything with the mark.
 
     What may hold an error reply does not count as the same: two sides that refuse the same command agree on nothing.
+    Nor does what may begin like `cut`, where that is given.
     """
-    size, least_a, least_b = 0, len(mark), len(mark)
+    answer = Answer()
+    least_a = least_b = len(mark)
     while True:
         part_a, part_b = a.peek(least_a), b.peek(least_b)
         end_a, end_b = part_a.find(mark), part_b.find(mark)
         if end_a >= 0 and end_b >= 0:
-            same = end_a == end_b and part_a[:end_a] == part_b[:end_b] and not _may_be_error(part_a, size == 0)
+            piece = part_a[:end_a]
+            answer.same = end_a == end_b and piece == part_b[:end_b] and not _suspicious(part_a, cut, answer.size)
             a.skip(end_a + len(mark))
             b.skip(end_b + len(mark))
-            return same, size + end_a
+            _remember(answer, piece)
+            return answer
         both = min(len(part_a) if end_a < 0 else end_a + len(mark), len(part_b) if end_b < 0 else end_b + len(mark))
         safe = both - len(mark) + 1  # a mark may have begun in what is left
-        differ = safe > 0 and (part_a[:safe] != part_b[:safe] or _may_be_error(part_a, size == 0))
+        piece = part_a[: max(safe, 0)]
+        differ = safe > 0 and (piece != part_b[:safe] or _suspicious(part_a, cut, answer.size))
         if differ or _past(end_a, part_b, mark) or _past(end_b, part_a, mark):
-            size += len(bytes_until(a, mark, keep=False))
+            answer.size += len(bytes_until(a, mark, keep=False))
             bytes_until(b, mark, keep=False)
-            return False, size
+            answer.same = False
+            return answer
         if safe > 0:
             a.skip(safe)
             b.skip(safe)
-            size += safe
-        left_a, left_b = len(part_a) - max(safe, 0), len(part_b) - max(safe, 0)
-        least_a, least_b = max(len(mark), left_a), max(len(mark), left_b)
-        if left_a <= left_b:
-            least_a = max(len(mark), left_a + 1)
-        if left_b <= left_a:
-            least_b = max(len(mark), left_b + 1)
+            _remember(answer, piece)
+        least_a, least_b = _next_least(len(part_a) - max(safe, 0), len(part_b) - max(safe, 0), len(mark))
+
+
+def _remember(answer: Answer, piece: bytearray) -> None:
+    if len(answer.head) < EDGE:
+        answer.head += bytes(piece[: EDGE - len(answer.head)])
+    answer.tail = bytes(piece[-EDGE:]) if len(piece) >= EDGE else (answer.tail + piece)[-EDGE:]
+    answer.size += len(piece)
+
+
+def _next_least(left_a: int, left_b: int, mark: int) -> tuple[int, int]:
+    """How many bytes to wait for: more of the side that has sent less."""
+    least_a, least_b = max(mark, left_a), max(mark, left_b)
+    if left_a <= left_b:
+        least_a = max(mark, left_a + 1)
+    if left_b <= left_a:
+        least_b = max(mark, left_b + 1)
+    return least_a, least_b
 
 
 _ERROR = re.compile(rb"\n-[A-Z]")
 
 
-def _may_be_error(part: bytearray, first: bool) -> bool:
-    """Whether an error reply may begin here: a value that looks like one is only looked at more closely."""
-    if first and part[:1] == b"-":
+def _suspicious(part: bytearray, cut: bytes, before: int) -> bool:
+    """Whether an error reply, or a reply that was cut short, may begin here: a value that looks like one is only
+    looked at more closely. before: bytes of this answer that came earlier.
+    """
+    if before == 0 and part[:1] == b"-":
         return True
-    return b"\n-" in part and _ERROR.search(part) is not None
+    return (b"\n-" in part and _ERROR.search(part) is not None) or (bool(cut) and cut in part)
 
 
 def _past(end: int, other: bytearray, mark: bytes) -> bool:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from zlib import crc32
 
 from harness.compare.exchange import Ask, Exchange, Lane, Mode, Steps
 from harness.compare.lanes import Lanes
 from harness.compare.large import large
-from harness.compare.model import Finding, Options, Subject
+from harness.compare.model import UNREADABLE, Finding, Options, Subject
 from harness.compare.pace import Pace
+from harness.compare.pages import page
 from harness.compare.side import Side
 from harness.compare.state import Progress
-from harness.compare.work import Found, Large, Work, page
+from harness.compare.work import Found, Large, Work
 from harness.resp.connection import AccessRefused
 from harness.resp.encode import KEY
 
 SLICE_S = 0.2  # after which nothing is left open, and the state can be stored
 MOST_LARGE = 100  # large values that wait
 MOST_FOUND = 10_000  # keys that are looked at again; what differs beyond them is counted
-UNREADABLE = "unreadable"
 _FINEST = 10_000  # of a sample
 
 MakeWork = Callable[[int, Callable[[Found], None], Callable[[Subject, str], None]], Work]
@@ -40,7 +40,6 @@ class FirstLook:
     make_work: MakeWork
     stored: Callable[[], None]
     soon: Callable[[Sequence[Found]], list[Found]]
-    not_checked: dict[str, None] = field(default_factory=dict)
 
     def run(self, databases: Sequence[int]) -> None:
         """Every database of every shard, from where `progress` stands."""
@@ -102,10 +101,7 @@ class FirstLook:
                         yield lane, step(work, lane, group)
 
         self._exchange.run(tasks())
-        if self._sudden:
-            sudden, self._sudden = self._sudden, []
-            for each in self.soon(sudden):
-                self._keep(each)
+        self._look_soon()
         self._larges(work, lanes)
         return more and at.cursor != "0"
 
@@ -126,6 +122,9 @@ class FirstLook:
                 yield lane, self._until_done(work, lane, item)
 
         self._exchange.run(tasks(), store)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
         if self._sudden:
             sudden, self._sudden = self._sudden, []
             for each in self.soon(sudden):
@@ -152,7 +151,9 @@ class FirstLook:
         return [key for key in keys if crc32(key) % _FINEST < share]
 
     def _report(self, found: Found) -> None:
-        if found.ttl_ms is not None and self.options.rounds > 1:
+        if self.options.rounds == 1 and found.excused:
+            self.progress.totals.expired += 1
+        elif found.expires_at is not None and self.options.rounds > 1:
             self._sudden.append(found)
         else:
             self._keep(found)

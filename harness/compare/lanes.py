@@ -55,7 +55,7 @@ class Lanes:
         match = ("MATCH", pattern) if pattern is not None else ()
 
         def ask(at: str) -> None:
-            pace.take(1, pace.page)
+            pace.take(2, pace.page)
             asked = connection.pack("SCAN", at, *match, "COUNT", pace.page)
             connection.send(asked + connection.pack("PING", self._mark))
 

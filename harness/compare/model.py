@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import overload
 
 from harness.errors import ExitCode
 
@@ -31,14 +33,23 @@ KINDS: dict[str, str] = {
     "entry_missing": "B's stream lacks an entry",
     "entry_extra": "B's stream has an entry that A's does not have",
     "stream_id": "the streams' last generated ids differ",
-    "group": "a consumer group is missing, extra, or at another place",
+    "group": "a consumer group is missing, extra, at another place, or has read another number of entries",
+    "consumer": "a consumer of a group is missing or extra",
     "pending": "a pending entry is missing, extra, or with another consumer or number of deliveries",
 }
+
+# Kinds of findings that are no differences: what could not be read, and what did not hold still.
+UNREADABLE = "unreadable"
+MOVING = "moving"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is compared, and how gently. Times in seconds; most_commands_per_s: 0 for no limit."""
+    """What is compared, and how gently. Times in seconds; most_commands_per_s: 0 for no limit.
+
+    different_servers: the user knows that these are two; trust_replicas: servers that an endpoint names may be sent its
+    password; skip_types: types whose values are not compared.
+    """
 
     keys: str | None = None
     databases: tuple[int, ...] | None = None
@@ -51,12 +62,36 @@ class Options:
     replicas: bool = True
     digest: bool = False
     timeout_s: float = 10.0
+    different_servers: bool = False
+    trust_replicas: bool = False
+    skip_types: tuple[str, ...] = ()
 
     @property
     def defining(self) -> dict[str, object]:
         """What a stored state must agree in to be resumed."""
-        databases = list(self.databases) if self.databases is not None else None
-        return {"keys": self.keys, "databases": databases, "sample": self.sample, "digest": self.digest}
+        return {
+            "keys": self.keys,
+            "databases": list(self.databases) if self.databases is not None else None,
+            "sample": self.sample,
+            "digest": self.digest,
+            "tolerance_s": self.tolerance_s,
+            "skip_types": list(self.skip_types),
+            "rounds": self.rounds,
+        }
+
+    @property
+    def part(self) -> str:
+        """Which part of the endpoints is looked at; "" for all of it."""
+        parts = []
+        if self.sample < 1:
+            parts.append(f"a sample of {self.sample * 100:.4g}%")
+        if self.keys is not None:
+            parts.append(f"keys that match {self.keys}")
+        if self.databases is not None:
+            parts.append(f"database{'s' if len(self.databases) > 1 else ''} {', '.join(map(str, self.databases))}")
+        if self.skip_types:
+            parts.append(f"no values of type {', '.join(self.skip_types)}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -117,15 +152,16 @@ class Difference:
 
 @dataclass
 class Totals:
-    """What has been done so far."""
+    """What has been done so far. unchecked: by database and type, how many keys, the first one, and why."""
 
     keys: int = 0
     keys_b: int = 0
     expired: int = 0
     commands: int = 0
+    unchecked: dict[str, tuple[int, str, str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, int]:
-        return dict(vars(self))
+        return {"keys": self.keys, "keys_b": self.keys_b, "expired": self.expired, "commands": self.commands}
 
 
 @dataclass(frozen=True)
@@ -162,6 +198,7 @@ class Outcome:
             "exit_code": int(self.exit_code),
             "a": self.endpoints[0],
             "b": self.endpoints[1],
+            "part": self.options.part or None,
             "differences": sum(self.counts.values()),
             "counts": dict(self.counts),
             "moving": [{"db": each.db, "key": shown(each.key), "type": each.kind} for each in self.moving],
@@ -173,11 +210,28 @@ class Outcome:
 
 
 MOST_SHOWN = 4096  # bytes of a value in a report
+_MARK = 128  # more bytes than what `kept` puts after them
+
+
+def kept(value: bytes | None) -> bytes | None:
+    """A value as a finding holds it: a long one by its beginning, its length and a digest, so that memory is bounded
+    and two looks still see whether it is the same.
+    """
+    if value is None or len(value) <= MOST_SHOWN + _MARK:
+        return value
+    return value[:MOST_SHOWN] + b"... (%d bytes, SHA-256 %b)" % (len(value), sha256(value).hexdigest().encode())
+
+
+@overload
+def shown(value: bytes) -> str: ...
+
+
+@overload
+def shown(value: bytes | int | None) -> str | int | None: ...
 
 
 def shown(value: bytes | int | None) -> str | int | None:
     """As reports have it: bytes that are not UTF-8 as \\xNN."""
     if not isinstance(value, bytes):
         return value
-    text = value[:MOST_SHOWN].decode("utf-8", "backslashreplace")
-    return text if len(value) <= MOST_SHOWN else f"{text}… ({len(value)} bytes)"
+    return (kept(value) or b"").decode("utf-8", "backslashreplace")

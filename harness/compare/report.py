@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from harness.compare.model import KINDS, Outcome, shown
-from harness.report.terminal import table
+from harness.report.rows import table
 
 FIRST = 20
 _CELL = 60  # characters of a value in a terminal
@@ -31,12 +31,16 @@ def verdict_line(outcome: Outcome) -> str:
     """ "DIFFERENT: 3 differences in 2 keys"."""
     keys = len({(each.subject.db, each.subject.key) for each in outcome.differences})
     found = sum(outcome.counts.values())
+    part = outcome.options.part
     detail = {
-        "equal": "B holds what A holds, and nothing else",
+        "equal": f"of what was looked at ({part}), B holds what A holds, and nothing else"
+        if part
+        else "B holds what A holds, and nothing else",
         "different": f"{_number(found, 'difference')} in {_number(keys, 'key')}",
         "unknown": "no difference stands, and not everything could be settled or checked",
     }[outcome.verdict]
-    return f"{outcome.verdict.upper()}: {detail}\nA {outcome.endpoints[0]}\nB {outcome.endpoints[1]}"
+    word = f"{outcome.verdict.upper()}{' IN PART' if part else ''}"
+    return f"{word}: {detail}\nA {outcome.endpoints[0]}\nB {outcome.endpoints[1]}"
 
 
 def totals_line(outcome: Outcome) -> str:

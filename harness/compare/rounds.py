@@ -8,16 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from harness.compare.detail import merged
-from harness.compare.first_look import UNREADABLE, MakeWork
+from harness.compare.first_look import MakeWork
 from harness.compare.lanes import Lanes
 from harness.compare.large import large
-from harness.compare.model import Finding, Options, Subject
+from harness.compare.model import MOVING, UNREADABLE, Finding, Options, Subject, Totals
 from harness.compare.pace import Pace
+from harness.compare.pages import page
 from harness.compare.settle import Settler
 from harness.compare.side import Side
-from harness.compare.work import Found, page
+from harness.compare.work import Found
+from harness.waiting import pause
 
-_SLICE_S = 0.05
 _FIXED = frozenset({"missing_database", "extra_database"})
 
 
@@ -38,8 +39,12 @@ def _candidates(found: Sequence[Found]) -> list[Candidate]:
     for each in found:
         at = (each.subject.db, each.subject.key)
         before = of_key.get(at)
-        of_key[at] = replace(each, findings=merged([*before.findings, *each.findings])) if before else each
+        of_key[at] = _together(before, each) if before else each
     return [Candidate(each, each.findings) for each in of_key.values()]
+
+
+def _together(one: Found, other: Found) -> Found:
+    return replace(one, findings=merged([*one.findings, *other.findings]), excused=one.excused and other.excused)
 
 
 @dataclass
@@ -50,6 +55,7 @@ class Rounds:
     options: Options
     pace: Pace
     make_work: MakeWork
+    totals: Totals
     clock: Callable[[], float] = time.monotonic
 
     def run(self, found: Sequence[Found]) -> list[Candidate]:
@@ -57,7 +63,7 @@ class Rounds:
         open_ones = _candidates(found)
         if self.options.rounds <= 1:
             for candidate in open_ones:
-                candidate.stands = candidate.last
+                candidate.stands = _standing(candidate.last)
             return open_ones
         end, number, looked_at = self.clock() + self.options.deadline_s, 1, self.clock()
         while not self._enough(open_ones, number) and self.clock() < end:
@@ -79,8 +85,7 @@ class Rounds:
         return number >= self.options.rounds and all(each.stands or each.final for each in candidates)
 
     def _pause(self, since: float) -> None:
-        while (left := since + self.options.pause_s - self.clock()) > 0:
-            time.sleep(min(left, _SLICE_S))
+        pause(since + self.options.pause_s - self.clock())
 
     def _look(self, candidates: Sequence[Candidate]) -> None:
         with ExitStack() as stack:
@@ -112,12 +117,24 @@ class Rounds:
         for item in work.large:
             settler.run(large(work, settler.lane, item))
             moved = moved or settler.moved
-        if (work.gone and candidate.first.ttl_ms is not None) or work.totals.expired:
-            candidate.stands, candidate.final = candidate.first.findings, True  # the first finding stands
+        if (work.gone and candidate.first.expires_at is not None) or work.totals.expired:
+            self._gone(candidate)
         elif not now and not moved:
             candidate.settled = True
         else:
             before = {finding.signature for finding in candidate.last}
-            candidate.stands = [finding for finding in now if finding.signature in before]
+            candidate.stands = merged(_standing([finding for finding in now if finding.signature in before]))
             candidate.last = now
-            candidate.stands = merged(candidate.stands)
+
+    def _gone(self, candidate: Candidate) -> None:
+        """It expired since the first look, and the first finding stands, unless expiry explained all of that."""
+        if candidate.first.excused:
+            candidate.settled = True
+            self.totals.expired += 1
+        else:
+            candidate.stands, candidate.final = _standing(candidate.first.findings), True
+
+
+def _standing(findings: Sequence[Finding]) -> list[Finding]:
+    """Those that can stand: that a value did not hold still proves nothing."""
+    return [finding for finding in findings if finding.kind != MOVING]

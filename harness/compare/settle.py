@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.compare.exchange import Answer, Ask, Lane, Mode, Steps
 from harness.compare.pace import Pace
 from harness.compare.values import UnreadableError, elements, pairs
+from harness.resp import encode
 from harness.resp.connection import Connection
 from harness.resp.replies import Reply
+from harness.waiting import WaitedTooLongError, wait_until
 
 PATIENCE_S = 1.0  # for one ask whose answer moves
 _POLL_S = 0.05  # how long B may take to show what A held, each time
-_PAUSE_S = 0.002
 
 
 @dataclass
@@ -51,8 +53,10 @@ class Settler:
         same = _SAME.get(ask.kind, _equal)
         if not all(map(same, before, after)):
             before, b = self._settled(ask, before, b, after)
-        agree = len(before) == len(b) and all(map(same, before, b))
-        return Answer(same=agree, a=before, b=b, took_s=time.monotonic() - began)
+        agree = len(before) == len(b) and all(map(same, before, b)) and not _cut(ask, before)
+        head, tail = _ends(before) if ask.mode is Mode.SAME and len(before) == 1 else (b"", b"")
+        took_s = time.monotonic() - began
+        return Answer(same=agree, size=_size(before), head=head, tail=tail, a=before, b=b, took_s=took_s)
 
     def _settled(
         self, ask: Ask, before: list[Reply], b: list[Reply], after: list[Reply]
@@ -72,13 +76,18 @@ class Settler:
             before, b, after = self._again(ask)
 
     def _again(self, ask: Ask) -> tuple[list[Reply], list[Reply], list[Reply]]:
-        same, end = _SAME.get(ask.kind, _equal), time.monotonic() + _POLL_S
+        same = _SAME.get(ask.kind, _equal)
         self.pace.take(3 * ask.count, ask.elements)
-        before, b = self._read(ask, ask.a), self._read(ask, ask.b)
-        while not all(map(same, before, b)) and not _holds_all(ask.kind, before, b) and time.monotonic() < end:
-            time.sleep(_PAUSE_S)
-            self.pace.take(ask.count, ask.elements)
+        before, b = self._read(ask, ask.a), list[Reply]()
+
+        def agrees() -> bool:
+            nonlocal b
             b = self._read(ask, ask.b)
+            self.pace.take(ask.count, ask.elements)
+            return all(map(same, before, b)) or _holds_all(ask.kind, before, b)
+
+        with suppress(WaitedTooLongError):
+            wait_until(agrees, deadline_s=_POLL_S, what="B to show what A held")
         return before, b, self._read(ask, ask.a)
 
     def _lines(self, ask: Ask) -> Answer:
@@ -108,6 +117,31 @@ class Settler:
         return [connection.take_reply() for _ in range(ask.count)]
 
 
+def _cut(ask: Ask, replies: list[Reply]) -> bool:
+    """Whether one of these may be only a part of its value."""
+    most = int(ask.cut[1:]) if ask.cut else 0
+    return any(most and isinstance(reply, list | bytes) and len(reply) >= most for reply in replies)
+
+
+def _size(replies: list[Reply]) -> int:
+    """About the bytes that these took on their way."""
+    found = 0
+    for reply in replies:
+        if isinstance(reply, list):
+            found += sum(len(each) + 8 for each in reply if isinstance(each, bytes))
+        else:
+            found += len(reply) if isinstance(reply, bytes) else 8
+    return found
+
+
+def _ends(replies: list[Reply]) -> tuple[bytes, bytes]:
+    """How an array of strings begins and ends on the wire."""
+    (reply,) = replies
+    strings = [each for each in reply if isinstance(each, bytes)] if isinstance(reply, list) else []
+    first, last = (b"".join(map(encode.bulk, some)) for some in (strings[:2], strings[-2:]))
+    return b"*%d\r\n%b" % (len(strings), first), last
+
+
 def _equal(one: Reply, other: Reply) -> bool:
     return one == other
 
@@ -126,15 +160,38 @@ def _equal_fields(one: Reply, other: Reply) -> bool:
         return one == other
 
 
-def _about(one: Reply, other: Reply) -> bool:
-    """XINFO tells more than what is compared; whether a stream moved is seen by its entries."""
+def _always(one: Reply, other: Reply) -> bool:
+    """Times count down, and frames are held against each other by who asked."""
     return True
+
+
+def _equal_about(one: Reply, other: Reply) -> bool:
+    """XINFO and XPENDING tell more than what is compared: how long ago something was, and how it is stored."""
+    return _lasting(one) == _lasting(other)
+
+
+_PASSING = frozenset({b"idle", b"inactive", b"seen-time", b"active-time", b"radix-tree-keys", b"radix-tree-nodes"})
+
+
+def _lasting(reply: Reply) -> Reply:
+    if not isinstance(reply, list):
+        return reply
+    if len(reply) == 4 and isinstance(reply[2], int) and isinstance(reply[0], bytes):  # id, consumer, idle, deliveries
+        return [*reply[:2], reply[3]]
+    parts: list[Reply] = []
+    for number, each in enumerate(reply):
+        if number % 2 and isinstance(name := reply[number - 1], bytes) and name in _PASSING:
+            continue
+        parts.append(_lasting(each))
+    return parts
 
 
 _SAME: dict[str, Callable[[Reply, Reply], bool]] = {
     "set": _equal_members,
     "hash": _equal_fields,
-    "about": _about,
+    "about": _equal_about,
+    "times": _always,
+    "frame": _always,
 }
 
 

@@ -1,4 +1,4 @@
-"""One of the two endpoints: which nodes it has, which of them are read, and what it lets us do.
+"""One of the two endpoints: which servers it has, which of them are read, and what it lets us do.
 
 Everything is found out by asking for what every server has; what a managed endpoint refuses narrows the comparison,
 and is said, but does not end it.
@@ -7,54 +7,33 @@ and is said, but does not end it.
 from __future__ import annotations
 
 import re
+import socket
 import time
-from binascii import crc_hqx
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from harness.compare.values import TYPES, refused
+from harness.compare.layout import Group, Layout, layout_of
+from harness.compare.probes import refused_commands
 from harness.endpoint.address import Endpoint
 from harness.endpoint.read_only import ReadOnly
-from harness.errors import SetupError
+from harness.errors import SetupError, UsageError
 from harness.resp.connection import CannotConnect, Connection
-from harness.resp.replication_info import info_fields, replica_addresses
-from harness.resp.replies import ErrorReply, Reply
+from harness.resp.replication_info import info_fields
+from harness.resp.replies import ErrorReply
+from harness.slots import SLOTS, slot_of
 
-SLOTS = 16_384
-_PROBE_KEY = "harness:probe"  # read only; that it does not exist is all that is asked
 _DATABASE = re.compile(r"^db(\d+):keys=", re.MULTILINE)
 _MOST_DATABASES = 16  # looked at where INFO is refused
-_REPLICA_TIMEOUT_S = 2.0
+_NEEDED = ("TYPE", "PTTL", "EXISTS")
+Served = list[tuple[str, tuple[tuple[int, int], ...]]]  # address, and first and last of its ranges of slots
 
-_PROBES: dict[str, tuple[str | int, ...]] = {
-    "EXISTS": (_PROBE_KEY,),
-    "GETRANGE": (_PROBE_KEY, 0, 1),
-    "HGETALL": (_PROBE_KEY,),
-    "HLEN": (_PROBE_KEY,),
-    "HMGET": (_PROBE_KEY, "f"),
-    "HPTTL": (_PROBE_KEY, "FIELDS", 1, "f"),
-    "HSCAN": (_PROBE_KEY, 0),
-    "LLEN": (_PROBE_KEY,),
-    "LRANGE": (_PROBE_KEY, 0, 0),
-    "MEMORY USAGE": (_PROBE_KEY, "SAMPLES", 1),
-    "PTTL": (_PROBE_KEY,),
-    "SCARD": (_PROBE_KEY,),
-    "SISMEMBER": (_PROBE_KEY, "m"),
-    "SMEMBERS": (_PROBE_KEY,),
-    "SMISMEMBER": (_PROBE_KEY, "m"),
-    "SSCAN": (_PROBE_KEY, 0),
-    "STRLEN": (_PROBE_KEY,),
-    "TYPE": (_PROBE_KEY,),
-    "XINFO GROUPS": (_PROBE_KEY,),
-    "XINFO STREAM": (_PROBE_KEY,),
-    "XLEN": (_PROBE_KEY,),
-    "XPENDING": (_PROBE_KEY, "g", "-", "+", 1),
-    "XRANGE": (_PROBE_KEY, "-", "+", "COUNT", 1),
-    "ZCARD": (_PROBE_KEY,),
-    "ZRANGE": (_PROBE_KEY, 0, 0, "WITHSCORES"),
-    "ZSCAN": (_PROBE_KEY, 0),
-    "ZSCORE": (_PROBE_KEY, "m"),
-}
+
+@dataclass(frozen=True)
+class Identity:
+    """What a server says of itself by INFO; "" where it is hidden."""
+
+    run_id: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,41 +43,53 @@ class Shard:
     primary: Endpoint
     reading: Endpoint
     slots: tuple[tuple[int, int], ...] = ()
+    identity: Identity = Identity()
+    ids: frozenset[str] = frozenset()
 
 
 @dataclass
 class Side:
-    """An endpoint that was looked at. run_id: "" where it is hidden; refused: commands that it refuses."""
+    """An endpoint that was looked at. refused: commands that it refuses; doubts: why not all of it can be looked at.
+
+    trusted: whether servers that it names may be sent its password (see `withheld`).
+    """
 
     name: str
     endpoint: Endpoint
     timeout_s: float
-    run_id: str = ""
-    version: str = ""
+    trusted: bool = False
+    identity: Identity = Identity()
     shards: list[Shard] = field(default_factory=list)
     databases: frozenset[int] = frozenset({0})
     refused: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
+    doubts: tuple[str, ...] = ()
     cluster: bool = False
-    followers: list[tuple[tuple[str, int], ...]] = field(default_factory=list)  # addresses of each shard's replicas
 
-    def prefer_replicas(self, avoid: frozenset[str]) -> None:
-        """Look first at replicas, where one answers; never at the servers with these run ids."""
-        for number, addresses in enumerate(self.followers):
-            reading = _first_reachable(self, addresses, avoid)
-            if reading is not None:
-                self.shards[number] = replace(self.shards[number], reading=reading)
+    @property
+    def version(self) -> str:
+        return self.identity.version
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """Those that are known of its primaries, and of the server that was asked."""
+        return frozenset({self.identity.run_id, *(shard.identity.run_id for shard in self.shards)} - {""})
+
+    def read_from(self, shard: int, replica: Endpoint) -> None:
+        """Let the first look at this shard read from a replica of it."""
+        self.shards[shard] = replace(self.shards[shard], reading=replica)
 
     def readers(self) -> list[tuple[str, str]]:
         """Address and run id of every server that is scanned: a cursor of one means nothing to another."""
         found = []
         for number, shard in enumerate(self.shards):
             with self.connect(number, 0) as connection:
-                found.append((shard.reading.address, _identity(connection)[0]))
+                found.append((shard.reading.address, identity_of(connection).run_id))
         return found
 
     def shard_of(self, key: bytes) -> int:
-        return self._owners[slot(key)] if self.cluster else 0
+        """Which shard a key belongs to; -1 where nobody serves its slot."""
+        return self._owners[slot_of(key)] if self.cluster else 0
 
     def connect(self, shard: int, db: int, *, deciding: bool = False) -> Connection:
         """A connection to a shard, in this database; AccessRefused where it has none such."""
@@ -112,14 +103,48 @@ class Side:
             raise
         return connection
 
-    def settle_owners(self) -> None:
-        """Make the table of slots; SetupError where a slot has no owner."""
+    def withheld(self, other: Endpoint) -> str:
+        """Why a server that this endpoint names is not sent its password; "" where it may be.
+
+        Whoever can change what an endpoint announces would otherwise be sent passwords. TLS here is always verified.
+        """
+        if self.trusted or self.endpoint.password is None or other.tls or _same_host(self.endpoint.host, other.host):
+            return ""
+        return f"{other.address} would be sent the password without TLS; use rediss://, or give --trust-replicas"
+
+    def layout_now(self) -> Served:
+        """Who serves which slots at this moment; [] for what is no cluster."""
+        if not self.cluster:
+            return []
+        with Connection(self.endpoint, timeout_s=self.timeout_s) as connection:
+            layout = layout_of(connection, self.name, lambda count: None)
+        return _served([(self._primary(group).address, tuple(group.slots)) for group in layout.groups])
+
+    def layout_before(self) -> Served:
+        """The same as it was when the comparison began."""
+        return _served([(shard.primary.address, shard.slots) for shard in self.shards]) if self.cluster else []
+
+    def place(self, layout: Layout) -> None:
+        """Take over what is known of the servers; UsageError where one would be sent a password in the clear."""
+        self.cluster, self.doubts = layout.cluster, layout.doubts
+        if self.cluster:
+            self.databases &= {0}
+        for group in layout.groups:
+            primary = self._primary(group)
+            if reason := self.withheld(primary):
+                raise UsageError(f"{self.name}, the cluster at {self.endpoint}: {reason}")
+            self.shards.append(Shard(primary, primary, tuple(group.slots), ids=group.ids))
         self._owners = [-1] * SLOTS
         for number, shard in enumerate(self.shards):
             for first, last in shard.slots:
                 self._owners[first : last + 1] = [number] * (last - first + 1)
-        if self.cluster and -1 in self._owners:
-            raise SetupError(f"{self.name}, the cluster at {self.endpoint}: slot {self._owners.index(-1)} has no owner")
+
+    def _primary(self, group: Group) -> Endpoint:
+        return self.endpoint if group.primary is None else self.endpoint.with_address(*group.primary)
+
+
+def _served(found: Served) -> Served:
+    return sorted((address, tuple(sorted(slots))) for address, slots in found)
 
 
 def introduce(connection: Connection, *, readonly: bool = False) -> None:
@@ -130,20 +155,39 @@ def introduce(connection: Connection, *, readonly: bool = False) -> None:
         raise CannotConnect(f"{connection.endpoint.address}: READONLY is refused: {reply}")
 
 
-def look_at(name: str, endpoint: Endpoint, timeout_s: float) -> Side:
-    """What there is at this endpoint. SetupError where it can't be reached, or refuses what every comparison needs."""
-    side = Side(name, replace(endpoint, scope=ReadOnly()), timeout_s)
+def _nothing(count: int) -> None:
+    return None
+
+
+def look_at(
+    name: str, endpoint: Endpoint, timeout_s: float, *, trusted: bool = False, take: Callable[[int], None] = _nothing
+) -> Side:
+    """What there is at this endpoint. SetupError where it can't be reached, or refuses what every comparison needs.
+
+    take: told before many commands are sent at once.
+    """
+    if endpoint.db:
+        raise UsageError(f"{name}, {endpoint}: a database in the URL is not taken here; choose with --db {endpoint.db}")
+    side = Side(name, replace(endpoint, scope=ReadOnly()), timeout_s, trusted)
     with Connection(side.endpoint, timeout_s=timeout_s) as connection:
         introduce(connection)
-        side.run_id, side.version = _identity(connection)
-        side.databases = _databases(connection, side.endpoint)
-        side.refused = _refused(connection)
-        _find_shards(side, connection)
-    side.settle_owners()
-    for command in ("TYPE", "PTTL", "EXISTS"):
+        side.identity = identity_of(connection)
+        side.databases = _databases(connection)
+        side.refused = refused_commands(connection)
+        side.place(layout_of(connection, name, take))
+    side.shards = [_identified(side, number) for number in range(len(side.shards))]
+    for command in _NEEDED:
         if command in side.refused:
             raise SetupError(f"{name}, {side.endpoint}: {command} is refused; a comparison needs SCAN, TYPE and PTTL")
     return side
+
+
+def _identified(side: Side, number: int) -> Shard:
+    shard = side.shards[number]
+    if shard.primary == side.endpoint:
+        return replace(shard, identity=side.identity)
+    with side.connect(number, 0, deciding=True) as connection:
+        return replace(shard, identity=identity_of(connection))
 
 
 def pinger(connection: Connection) -> Callable[[], float]:
@@ -157,21 +201,46 @@ def pinger(connection: Connection) -> Callable[[], float]:
     return ping
 
 
-def slot(key: bytes) -> int:
-    """The cluster slot of a key; what stands in its first {…} alone decides, if there is something."""
-    opening = key.find(b"{")
-    closing = key.find(b"}", opening + 1) if opening >= 0 else -1
-    tag = key[opening + 1 : closing] if closing > opening + 1 else key
-    return crc_hqx(tag, 0) % SLOTS
-
-
-def _identity(connection: Connection) -> tuple[str, str]:
+def identity_of(connection: Connection) -> Identity:
     reply = connection.command("INFO", "server")
     fields = info_fields(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else {}
-    return fields.get("run_id", ""), fields.get("valkey_version") or fields.get("redis_version", "")
+    return Identity(fields.get("run_id", ""), fields.get("valkey_version") or fields.get("redis_version", ""))
 
 
-def _databases(connection: Connection, endpoint: Endpoint) -> frozenset[int]:
+def tell_apart(a: Side, b: Side) -> str:
+    """UsageError where both are the same server: whatever it holds, that would be equal. Else "", or why nobody can
+    tell whether they are two.
+    """
+    addresses = {shard.primary.address for shard in a.shards} & {shard.primary.address for shard in b.shards}
+    ids = frozenset(_ids(a)) & frozenset(_ids(b))
+    if a.run_ids & b.run_ids or addresses or ids or a.endpoint.address == b.endpoint.address:
+        raise UsageError(f"{a.name} ({a.endpoint}) and {b.name} ({b.endpoint}) are one and the same server; give two")
+    hidden = [side.name for side in (a, b) if not all(shard.identity.run_id for shard in side.shards)]
+    if not hidden or (a.version and b.version and a.version != b.version):
+        return ""
+    return (
+        f"{' and '.join(hidden)} hides its run_id, so that nobody can tell whether A and B are two servers; "
+        "where you know that they are, give --different-servers"
+    ).replace("A and B", f"{a.name} and {b.name}")
+
+
+def _ids(side: Side) -> Iterator[str]:
+    for shard in side.shards:
+        yield from shard.ids
+
+
+def _same_host(one: str, other: str) -> bool:
+    return one == other or bool(_resolved(one) & _resolved(other))
+
+
+def _resolved(host: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        return set()
+
+
+def _databases(connection: Connection) -> frozenset[int]:
     """Those that hold keys; where INFO does not say, those of the first 16 that can be selected and hold some."""
     reply = connection.command("INFO", "keyspace")
     if isinstance(reply, bytes):
@@ -182,69 +251,5 @@ def _databases(connection: Connection, endpoint: Endpoint) -> frozenset[int]:
             break
         if connection.command("DBSIZE") != 0:
             found.add(db)
-    connection.command("SELECT", endpoint.db)
+    connection.command("SELECT", 0)
     return frozenset(found)
-
-
-def _refused(connection: Connection) -> frozenset[str]:
-    return frozenset(name for name, rest in _PROBES.items() if refused(connection.command(*name.split(), *rest)))
-
-
-def _find_shards(side: Side, connection: Connection) -> None:
-    reply = connection.command("CLUSTER", "SLOTS")
-    if isinstance(reply, list) and reply:
-        side.cluster = True
-        side.databases &= {0}
-        _find_cluster(side, reply)
-        return
-    info = connection.command("INFO", "replication")
-    side.shards = [Shard(side.endpoint, side.endpoint)]
-    side.followers = [replica_addresses(info.decode("utf-8", "replace") if isinstance(info, bytes) else "")]
-
-
-def _find_cluster(side: Side, reply: Sequence[Reply]) -> None:
-    """CLUSTER SLOTS: [first, last, [host, port, …] of the primary, the same of replicas …] each."""
-    owned: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    followers: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
-    for entry in reply:
-        if not isinstance(entry, list) or len(entry) < 3:
-            raise SetupError(f"{side.name}: CLUSTER SLOTS was answered with {str(entry)[:200]}")
-        first, last, *nodes = entry
-        primary, *rest = [_address(node, side.endpoint) for node in nodes]
-        owned.setdefault(primary, []).append((int(str(first)), int(str(last))))
-        followers[primary] = tuple(rest)
-    for primary, slots in owned.items():
-        endpoint = side.endpoint.with_address(*primary)
-        side.shards.append(Shard(endpoint, endpoint, tuple(slots)))
-        side.followers.append(followers[primary])
-
-
-def _address(node: Reply, known: Endpoint) -> tuple[str, int]:
-    """A node without a host is at the host that was asked."""
-    if not isinstance(node, list) or len(node) < 2 or not isinstance(node[1], int):
-        raise SetupError(f"{known.address}: CLUSTER SLOTS names a node as {str(node)[:200]}")
-    host = node[0].decode() if isinstance(node[0], bytes) else ""
-    return (known.host if host in ("", "?") else host), node[1]
-
-
-def _first_reachable(side: Side, addresses: Sequence[tuple[str, int]], avoid: frozenset[str]) -> Endpoint | None:
-    for host, port in addresses:
-        endpoint = side.endpoint.with_address(host, port)
-        try:
-            with Connection(endpoint, timeout_s=min(side.timeout_s, _REPLICA_TIMEOUT_S)) as connection:
-                introduce(connection, readonly=side.cluster)
-                if _identity(connection)[0] not in avoid:
-                    return endpoint
-        except CannotConnect as problem:
-            side.notes.append(f"{side.name}: this replica is not read, its primary is: {problem}")
-    return None
-
-
-def unreadable_types(a: Side, b: Side) -> dict[str, str]:
-    """type: why it can't be compared."""
-    found = {}
-    for kind, value_type in TYPES.items():
-        for side in (a, b):
-            if lacking := [command for command in value_type.needs if command in side.refused]:
-                found[kind] = f"values of type {kind}: {side.name} refuses {', '.join(lacking)}"
-    return found

@@ -37,11 +37,19 @@ class Progress:
     found: list[Found] = field(default_factory=list)
     uncounted: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
 
 
 def save(path: Path, progress: Progress) -> None:
     """Replace the file. Only its owner may read it: it holds values that differ."""
+    try:
+        _replace(path, progress)
+    except OSError as error:
+        raise UsageError(f"--state {path}: it can't be written: {error.strerror}") from None
+
+
+def _replace(path: Path, progress: Progress) -> None:
     data = {"version": VERSION, **vars(progress), "totals": vars(progress.totals)}
     data["large"] = [_large(item) for item in progress.large]
     data["found"] = [_found(each) for each in progress.found]
@@ -72,9 +80,17 @@ def resume(path: Path, about: dict[str, Any]) -> Progress:
                 f"--state {path}: it belongs to a comparison with another {name} "
                 f"({stored.get(name)!r}, now {value!r}); name another file, or remove it to begin anew"
             )
+    try:
+        return _read(data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"--state {path}: it is damaged ({error!r}); remove it to begin anew") from None
+
+
+def _read(data: dict[str, Any]) -> Progress:
     data["large"] = [_read_large(each) for each in data["large"]]
     data["found"] = [_read_found(each) for each in data["found"]]
-    data["totals"] = Totals(**data["totals"])
+    unchecked = {name: (count, key, why) for name, (count, key, why) in data["totals"].pop("unchecked").items()}
+    data["totals"] = Totals(**data["totals"], unchecked=unchecked)
     return Progress(**data)
 
 
@@ -98,19 +114,28 @@ def _read_subject(stored: list[Any]) -> Subject:
     return Subject(stored[0], base64.b64decode(stored[1]), stored[2])
 
 
-def _large(item: Large) -> list[Any]:
-    return [_subject(item.subject), item.length_a, item.length_b, item.position, item.ttl_ms, item.weight]
+def _large(item: Large) -> dict[str, Any]:
+    data = {**vars(item), "subject": _subject(item.subject)}
+    return {**data, "findings": _findings(item.findings), "frames": [list(frame) for frame in item.frames]}
 
 
-def _read_large(stored: list[Any]) -> Large:
-    return Large(_read_subject(stored[0]), *stored[1:])
+def _read_large(stored: dict[str, Any]) -> Large:
+    frames = [(int(length), str(digest)) for length, digest in stored.pop("frames")]
+    findings = _read_findings(stored.pop("findings"))
+    return Large(_read_subject(stored.pop("subject")), frames=frames, findings=findings, **stored)
 
 
 def _found(each: Found) -> list[Any]:
-    findings = [[f.kind, _value(f.at), _value(f.expected), _value(f.found), f.count] for f in each.findings]
-    return [_subject(each.subject), findings, each.ttl_ms]
+    return [_subject(each.subject), _findings(each.findings), each.expires_at, each.excused]
 
 
 def _read_found(stored: list[Any]) -> Found:
-    findings = [Finding(kind, *map(_read_value, rest)) for kind, *rest in stored[1]]  # type: ignore[arg-type]
-    return Found(_read_subject(stored[0]), findings, stored[2])
+    return Found(_read_subject(stored[0]), _read_findings(stored[1]), *stored[2:])
+
+
+def _findings(findings: list[Finding]) -> list[Any]:
+    return [[each.kind, _value(each.at), _value(each.expected), _value(each.found), each.count] for each in findings]
+
+
+def _read_findings(stored: list[Any]) -> list[Finding]:
+    return [Finding(kind, *map(_read_value, rest)) for kind, *rest in stored]  # type: ignore[arg-type]

@@ -20,6 +20,8 @@ from harness.resp.replies import ErrorReply, Reply, Status
 SMALL = 128  # elements up to which a value is read whole
 SHORT = 16
 SMALL_STRING = 4096  # bytes
+_ASKED = 2 * SMALL  # elements asked for, so that a small value that grew meanwhile shows
+_ASKED_STRING = 2 * SMALL_STRING
 
 Words = tuple[bytes | str | int | float | Placeholder, ...]
 
@@ -32,7 +34,7 @@ class UnreadableError(Exception):
 class ValueType:
     """length, whole: commands for the number of elements and for a small value. size: up to which it is small; short:
     up to which nobody asks how heavy its elements are. difference: of two replies to `whole`. needs: every command that
-    comparing this type may take.
+    comparing this type may take. cut: how a reply to `whole` begins that may be only a part of the value.
     """
 
     length: Words
@@ -41,6 +43,11 @@ class ValueType:
     needs: tuple[str, ...]
     size: int = SMALL
     short: int = SHORT
+    cut: bytes = b""
+
+    def is_cut(self, reply: Reply) -> bool:
+        """Whether this reply to `whole` may be only a part of the value, which grew after its length was asked for."""
+        return bool(self.cut) and isinstance(reply, list | bytes) and len(reply) >= int(self.cut[1:])
 
 
 def elements(reply: Reply) -> list[bytes]:
@@ -105,26 +112,31 @@ def _streams(a: Reply, b: Reply) -> list[Finding]:
 TYPES: dict[str, ValueType] = {
     "string": ValueType(
         ("STRLEN", KEY),
-        ("GETRANGE", KEY, 0, SMALL_STRING - 1),
+        ("GETRANGE", KEY, 0, _ASKED_STRING - 1),
         _strings,
         ("STRLEN", "GETRANGE"),
         SMALL_STRING,
         SMALL_STRING,
+        b"$%d\r\n" % _ASKED_STRING,
     ),
-    "list": ValueType(("LLEN", KEY), ("LRANGE", KEY, 0, SMALL - 1), _lists, ("LLEN", "LRANGE")),
+    "list": ValueType(
+        ("LLEN", KEY), ("LRANGE", KEY, 0, _ASKED - 1), _lists, ("LLEN", "LRANGE"), cut=b"*%d\r\n" % _ASKED
+    ),
     "hash": ValueType(("HLEN", KEY), ("HGETALL", KEY), _hashes, ("HLEN", "HGETALL", "HSCAN", "HMGET")),
     "set": ValueType(("SCARD", KEY), ("SMEMBERS", KEY), _sets, ("SCARD", "SMEMBERS", "SSCAN", "SISMEMBER")),
     "zset": ValueType(
         ("ZCARD", KEY),
-        ("ZRANGE", KEY, 0, SMALL - 1, "WITHSCORES"),
+        ("ZRANGE", KEY, 0, _ASKED - 1, "WITHSCORES"),
         _sorted_sets,
         ("ZCARD", "ZRANGE", "ZSCAN", "ZSCORE"),
+        cut=b"*%d\r\n" % (2 * _ASKED),
     ),
     "stream": ValueType(
         ("XLEN", KEY),
-        ("XRANGE", KEY, "-", "+", "COUNT", SMALL),
+        ("XRANGE", KEY, "-", "+", "COUNT", _ASKED),
         _streams,
-        ("XLEN", "XRANGE", "XINFO GROUPS", "XINFO STREAM", "XPENDING"),
+        ("XLEN", "XRANGE", "XINFO GROUPS", "XINFO STREAM", "XINFO CONSUMERS", "XPENDING"),
+        cut=b"*%d\r\n" % _ASKED,
     ),
 }
 

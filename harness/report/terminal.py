@@ -10,9 +10,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.checker.verdict import DEFINITIONS, Kind
+from harness.report.rows import table_lines
 from harness.report.summary import Report
 
 WIDEST = 160
@@ -26,9 +25,9 @@ def run_text(report: Report) -> str:
         [verdict_text(report)],
         _reasons(report),
         _anomalies(report),
-        _table(_nodes(report)),
-        _table(_faults(report)),
-        _table(_syncs(report)),
+        table_lines(_nodes(report)),
+        table_lines(_faults(report)),
+        table_lines(_syncs(report)),
         _wrapped("note", report["notes"]),
         _details(report),
     ]
@@ -37,7 +36,7 @@ def run_text(report: Report) -> str:
 
 def anomaly_text(report: Report) -> str:
     """What a failed test shows: verdict, reasons, anomalies with their definitions, and the replay command."""
-    parts = [[verdict_text(report)], _reasons(report), _anomalies(report), _table(_faults(report)), _again(report)]
+    parts = [[verdict_text(report)], _reasons(report), _anomalies(report), table_lines(_faults(report)), _again(report)]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
@@ -82,12 +81,7 @@ def summary_table(reports: Sequence[Report]) -> str:
         }
         for report in reports
     ]
-    return "\n".join([*_table(rows), "", _sum(reports)])
-
-
-def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Any rows as a table, the keys of the first being its head; columns that are empty everywhere are left out."""
-    return "\n".join(_table(rows))
+    return "\n".join([*table_lines(rows), "", _sum(reports)])
 
 
 def _name(report: Report) -> str:
@@ -150,7 +144,7 @@ def _anomalies(report: Report) -> list[str]:
     kinds = dict.fromkeys(anomaly["kind"] for anomaly in report["anomalies"])
     messages = _wrapped("", [anomaly["message"] for anomaly in report["anomalies"]])
     meanings = [line for kind in kinds for line in _hanging(f"{kind}: ", DEFINITIONS[Kind(kind)])]
-    return [*_table(rows), *messages, *meanings]
+    return [*table_lines(rows), *messages, *meanings]
 
 
 def _nodes(report: Report) -> list[dict[str, object]]:
@@ -330,11 +324,3 @@ def _hanging(prefix: str, sentence: str) -> list[str]:
 
 def _width() -> int:
     return min(WIDEST, max(60, shutil.get_terminal_size((120, 24)).columns))
-
-
-def _table(rows: Sequence[Mapping[str, object]]) -> list[str]:
-    if not rows:
-        return []
-    columns = [column for column in rows[0] if any(row.get(column) not in ("", None) for row in rows)]
-    cells = [[row.get(column, "") for column in columns] for row in rows]
-    return tabulate(cells, headers=columns, tablefmt="simple", disable_numparse=True).splitlines()

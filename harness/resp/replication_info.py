@@ -68,6 +68,11 @@ def replica_addresses(text: str) -> tuple[tuple[str, int], ...]:
     return tuple((host, int(port)) for host, port in found)
 
 
+def takes_own_writes(text: str) -> bool:
+    """Whether a replica, by INFO replication, takes writes of clients (or does not say that it takes none)."""
+    return info_fields(text).get("slave_read_only", "") != "1"
+
+
 def replica_buffer_limit(setting: str) -> int | None:
     """The hard limit in bytes of a replica's output buffer, by CONFIG's client-output-buffer-limit; None if hidden."""
     match = re.search(r"\b(?:slave|replica) (\d+) ", setting)

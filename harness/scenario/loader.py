@@ -13,26 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from harness.errors import Mistake, ScenarioError, UsageError
+from harness.errors import ScenarioError, UsageError
 from harness.scenario.environment import Environment, password_references
 from harness.scenario.expect_rules import expect_problems
 from harness.scenario.fault_rules import expanded, fault_problems
-from harness.scenario.fields import UnexpectedError
-from harness.scenario.messages import Explainer, nearest
+from harness.scenario.file import File, shortened
 from harness.scenario.model import VERSION, NodeSpec, Scenario
-from harness.scenario.overrides import Override, apply, parse_overrides
+from harness.scenario.overrides import Override, parse_overrides
 from harness.scenario.plain import plain
 from harness.scenario.resolve import Problem, resolved_nodes, topology_problems
-from harness.scenario.source import Source, read_source
+from harness.scenario.source import read_source
 from harness.scenario.write_rules import property_problems, write_problems, written
 from harness.topology import Node, Topology
 
-# The model of each kind of file. What is done with its typed values (`_File._check`) is the scenario's own so far.
-KINDS: Mapping[str, type[BaseModel]] = {"scenario": Scenario}
-MAX_MISTAKES = 100  # shown of one file
 SUFFIXES = (".yaml", ".yml")
+_PLAN = re.compile(rb"^kind[ \t]*:[ \t]*[\"']?plan\b", re.MULTILINE)
 _STANDING_IN: Mapping[str, Any] = {  # for sections that are wrong, while the others are checked
     "version": VERSION,
     "title": "-",
@@ -59,17 +54,28 @@ class LoadedScenario:
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and every YAML file below the folders named, each once; UsageError for a missing one."""
+    """The files named, and every YAML file below the folders named that is no plan, each once; UsageError for a missing
+    one.
+    """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             below = sorted(file for suffix in SUFFIXES for file in path.rglob(f"*{suffix}") if file.is_file())
-            found.update(dict.fromkeys(below))
+            found.update(dict.fromkeys(file for file in below if not is_plan(file)))
         elif path.exists():
             found[path] = None
         else:
             raise UsageError(f"{path}: no such file or folder")
     return list(found)
+
+
+def is_plan(path: Path) -> bool:
+    """Whether this file says that it is a plan of an acceptance, as far as its first lines tell."""
+    try:
+        with path.open("rb") as file:
+            return bool(_PLAN.search(file.read(1 << 16)))
+    except OSError:
+        return False
 
 
 def load(
@@ -100,91 +106,32 @@ def _load_all(paths: Sequence[Path], overrides: Sequence[str], environment: Envi
         file = _File(path, read_source(path), environment)
         if scenario := file.load(options):
             loaded.append(scenario)
-        mistakes += _shortened(file.source)
+        mistakes += shortened(file.source)
     if mistakes:
         raise ScenarioError(list(dict.fromkeys(mistakes)))
     return loaded
 
 
-def _shortened(source: Source) -> list[Mistake]:
-    """The file's mistakes from its top to its end, the first hundred of them."""
-    mistakes = sorted(source.mistakes, key=_place)
-    rest = len(mistakes) - MAX_MISTAKES
-    more = [Mistake(source.file, "", f"and {rest} more mistakes")] if rest > 0 else []
-    return mistakes[:MAX_MISTAKES] + more
-
-
-def _place(mistake: Mistake) -> tuple[int, int]:
-    """Line and column; what comes from an option is first."""
-    match = re.search(r":([0-9]+):([0-9]+)$", mistake.where)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
 @dataclass
-class _File:
-    """One file on its way through the steps; whatever is wrong is added to the source's mistakes."""
+class _File(File):
+    """A scenario's file. passwords: by node, only those that are not empty."""
 
-    path: Path
-    source: Source
-    environment: Environment
-    passwords: dict[str, str] = field(default_factory=dict, repr=False)  # by node, only those that are not empty
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
     references: dict[str, str] = field(default_factory=dict)
 
     def load(self, options: Sequence[Override]) -> LoadedScenario | None:
-        if self.source.mistakes and self.source.data is None:
+        if not self.begun("scenario", options):
             return None
-        for option in options:
-            apply(self.source, option)
-        model = self._model()
-        if model is None:
-            return None
-        as_written = _passwords(self.source.data)
-        filled = self.environment.fill(self.source, model)
-        self.passwords = {node: text for node, text in _passwords(self.source.data).items() if text}
+        as_written = passwords_of(self.source.data)
+        filled = self.environment.fill(self.source, Scenario)
+        self.passwords = {node: text for node, text in passwords_of(self.source.data).items() if text}
         self.references = password_references({node: as_written[node] for node in self.passwords})
-        scenario, wrong = self._validated(Explainer(model, self.source, filled))
+        scenario, wrong = self.validated(Scenario, filled, _STANDING_IN)
         sections = {name: getattr(scenario, name) for name in Scenario.model_fields if name not in wrong}
         topology = self._check(sections)
         if self.source.mistakes or topology is None:
             return None
         return LoadedScenario(self.path, name_of(self.path), self._resolved(scenario, topology), topology)
-
-    def _model(self) -> type[BaseModel] | None:
-        """The model of this kind of file, if its kind and version are ones that can be read."""
-        data = self.source.data
-        if not isinstance(data, dict):
-            self.source.add((), str(UnexpectedError("a mapping that begins with version: 1", data)))
-            return None
-        kind = data.get("kind", "scenario")
-        if not isinstance(kind, str) or kind not in KINDS:
-            near = nearest(kind, list(KINDS)) if isinstance(kind, str) else None
-            hint = f"; did you mean {near!r}?" if near else ""
-            self.source.add(("kind",), str(UnexpectedError(" or ".join(KINDS), kind, hint)))
-            return None
-        return KINDS[kind] if self._version_is_known(data) else None
-
-    def _version_is_known(self, data: dict[str, Any]) -> bool:
-        version = data.setdefault("version", None)
-        if type(version) is int and version == VERSION:
-            return True
-        if version is None:
-            self.source.add(("version",), f"this key is missing; write version: {VERSION}")
-            data["version"] = VERSION
-            return True
-        newer = type(version) is int and version > VERSION
-        hint = "; this file is for a newer replication-harness" if newer else ""
-        self.source.add(("version",), str(UnexpectedError(str(VERSION), version, hint)))
-        return False
-
-    def _validated(self, explainer: Explainer) -> tuple[Scenario, set[str]]:
-        """The typed values, and the names of those sections that are wrong (something stands in for them)."""
-        data: Any = self.source.data
-        try:
-            return Scenario.model_validate(data), set()
-        except ValidationError as error:
-            wrong = {str(path[0]) for path in explainer.add(error)}
-        right = {name: value for name, value in data.items() if name in Scenario.model_fields and name not in wrong}
-        return Scenario.model_validate({**_STANDING_IN, **right}), wrong
 
     def _check(self, sections: Mapping[str, Any]) -> Topology | None:
         spec = sections.get("topology")
@@ -208,7 +155,7 @@ class _File:
         return spec.model_copy(update={"port": node.port, "password": self.references.get(node.name)})
 
 
-def _passwords(data: Any) -> dict[str, str]:
+def passwords_of(data: Any) -> dict[str, str]:
     """Each node's password as it stands in the data, where it is text."""
     topology = data.get("topology") if isinstance(data, dict) else None
     nodes = topology.get("nodes") if isinstance(topology, dict) else None

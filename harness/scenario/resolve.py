@@ -58,8 +58,11 @@ def _ports(spec: TopologySpec) -> dict[str, int]:
     return ports
 
 
-def topology_problems(spec: TopologySpec, nodes: Mapping[str, Node]) -> Iterator[Problem]:
-    """Everything that keeps this from being a topology that a scenario can use, as (path, sentence)."""
+def topology_problems(spec: TopologySpec, nodes: Mapping[str, Node], *, alone: bool = True) -> Iterator[Problem]:
+    """Everything that keeps this from being a topology that a scenario can use, as (path, sentence).
+
+    alone: whether there has to be one primary, and a replica of it.
+    """
     for mistake in Topology.mistakes(nodes):
         path = ("topology", "nodes", mistake.node, mistake.key)
         yield tuple(part for part in path if part), str(mistake)
@@ -69,7 +72,7 @@ def topology_problems(spec: TopologySpec, nodes: Mapping[str, Node]) -> Iterator
         yield from _link_problems(name, node, spec)
         yield from directive_problems(name, node)
     if spec.cluster is None:
-        yield from _shape_problems(spec)
+        yield from _shape_problems(spec) if alone else ()
     else:
         for found, sentence in directive_problems("cluster", NodeSpec(config=spec.cluster.config)):
             yield ("topology", "cluster", *found[3:]), sentence

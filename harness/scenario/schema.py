@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from harness.scenario.model import Scenario
+from harness.scenario.plan_model import Plan
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE = "Reference"
@@ -13,7 +16,16 @@ _TYPED = ("integer", "number", "boolean")
 
 def schema() -> dict[str, Any]:
     """JSON Schema, draft 2020-12. Where a number, a boolean or a choice is expected, a text with ${VAR} is fine too."""
-    generated = Scenario.model_json_schema()
+    return _schema_of(Scenario, "replication-harness scenario")
+
+
+def plan_schema() -> dict[str, Any]:
+    """The same of plan files."""
+    return _schema_of(Plan, "replication-harness plan")
+
+
+def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
+    generated = model.model_json_schema()
     definitions = {name: _with_references(definition) for name, definition in generated.pop("$defs").items()}
     definitions[_REFERENCE] = {
         "type": "string",
@@ -21,7 +33,7 @@ def schema() -> dict[str, Any]:
         "description": "a value from the environment: ${NAME}, or ${NAME:-default}",
     }
     body: dict[str, Any] = _with_references(generated)
-    return {"$schema": DIALECT, **body, "title": "replication-harness scenario", "$defs": definitions}
+    return {"$schema": DIALECT, **body, "title": title, "$defs": definitions}
 
 
 def _with_references(node: Any) -> Any:

@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from harness.cli import run_command_line
+from harness.compare.json_schema import SCHEMA
 from harness.endpoint.address import Endpoint
 from tests.compare.made import client_of, on_both
 
@@ -32,6 +34,8 @@ def test_differences_as_lines_of_json_and_in_a_page(
     code = run_command_line(["compare", *urls(pair), "--json", "--pause", "0.01", "--html", str(page)])
     out, err = capfd.readouterr()
     first, last = map(json.loads, out.splitlines())
+    for line in (first, last):
+        jsonschema.validate(line, SCHEMA)
     assert code == 1
     assert first == {
         "db": 0,
@@ -63,6 +67,7 @@ def test_equal_servers_in_a_terminal(pair: Pair, capfd: pytest.CaptureFixture[st
 def test_no_password_is_shown(pair: Pair, capfd: pytest.CaptureFixture[str]) -> None:
     with client_of(pair[0]) as client:
         client.execute_command("ACL", "SETUSER", "reader", "on", ">s3cret", "~*", "+@all")
+    on_both(pair, lambda client: client.set("k", "v"))
     a = urls(pair)[0].replace("redis://", "redis://reader:s3cret@")
     assert run_command_line(["compare", a, urls(pair)[1], "--json"]) == 0
     assert run_command_line(["compare", a.replace("s3cret", "wr0ng"), urls(pair)[1]]) == 7

@@ -17,9 +17,10 @@ from harness.compare.detail import (
 from harness.compare.exchange import same_until
 from harness.compare.lanes import scanned
 from harness.compare.model import Finding, Subject, shown
-from harness.compare.side import slot
 from harness.compare.state import Progress, resume, save
-from harness.compare.work import Found, Large, next_id
+from harness.compare.streams import next_id
+from harness.compare.work import Found, Large
+from harness.slots import slot_of as slot
 
 
 def words(text: str) -> list[bytes]:
@@ -78,7 +79,10 @@ def test_members_and_fields() -> None:
 
 def test_bytes_in_reports() -> None:
     assert shown(b"caf\xc3\xa9 \xff") == "café \\xff"
-    assert shown(b"x" * 5_000) == "x" * 4_096 + "… (5000 bytes)"
+    long = shown(b"x" * 5_000)
+    assert long.startswith("x" * 4_096 + "... (5000 bytes, SHA-256 ")
+    assert shown(long.encode()) == long
+    assert long != shown(b"x" * 4_999 + b"y")
     assert shown(7) == 7
 
 
@@ -128,7 +132,7 @@ class Bytes:
 )
 def test_bytes_compared_as_they_come(a: bytes, b: bytes, step_a: int, step_b: int) -> None:
     one, other = Bytes(a + b"[mark]next", step_a), Bytes(b + b"[mark]next", step_b)
-    assert same_until(one, other, b"[mark]")[0] is (a == b)  # type: ignore[arg-type]
+    assert same_until(one, other, b"[mark]").same is (a == b)  # type: ignore[arg-type]
     assert (one.left, other.left) == (b"next", b"next")
 
 
@@ -136,8 +140,9 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     subject = Subject(3, b"\xffkey", "list")
     progress = Progress({"keys": None}, "b", 3, 1, "17", True, False)
-    progress.large.append(Large(subject, 10, 20, 5, None))
-    progress.found.append(Found(subject, [Finding("order", 3, b"a\xfe", None, 2)], 77))
+    progress.large.append(Large(subject, 10, 20, position=5, frames=[(3, "a")], findings=[Finding("value", b"f")]))
+    progress.found.append(Found(subject, [Finding("order", 3, b"a\xfe", None, 2)], 77, True))
+    progress.totals.unchecked["db 0, json"] = (1, "k", "why")
     save(file, progress)
     assert resume(file, {"keys": None}) == progress
     assert file.stat().st_mode & 0o777 == 0o600
@@ -155,4 +160,4 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [1, 4, 100])
 def test_two_sides_that_refuse_the_same_agree_on_nothing(sent: bytes, same: bool, step: int) -> None:
     one, other = Bytes(sent + b"[mark]", step), Bytes(sent + b"[mark]", step)
-    assert same_until(one, other, b"[mark]")[0] is same  # type: ignore[arg-type]
+    assert same_until(one, other, b"[mark]").same is same  # type: ignore[arg-type]

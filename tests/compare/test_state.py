@@ -89,4 +89,5 @@ def test_a_state_of_another_question_is_refused(tmp_path: Path) -> None:
 
 def test_without_a_file_it_begins_anew(pair: Pair, tmp_path: Path) -> None:
     assert not resume(tmp_path / "none", {}).begun
+    on_both(pair, lambda client: client.set("k", "v"))
     assert look(pair).verdict == "equal"

@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from harness.scenario.document import EXAMPLE, document
+from harness.scenario.loader import find
 from harness.scenario.model import Fault
 from harness.scenario.plain import plain
 from harness.scenario.schema import schema
@@ -31,7 +32,7 @@ def test_the_schema_is_one() -> None:
     assert "$id" not in schema()
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "scenarios").rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", find([REPOSITORY / "scenarios"]), ids=lambda path: path.stem)
 def test_this_repositorys_scenarios_follow_it(path: Path, load_text: Load) -> None:
     text = path.read_text(encoding="utf-8")
     VALIDATOR.validate(yaml.safe_load(text))

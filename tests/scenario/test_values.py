@@ -152,8 +152,9 @@ def test_a_section(mistakes: Mistakes, section: str, lines: list[str]) -> None:
         ),
         (GOOD.replace("version: 1", "version: 0"), "1:10: version: expected 1, not 0"),
         (GOOD.replace("version: 1", "version: true"), "1:10: version: expected 1, not true"),
-        ("kind: plan\n" + GOOD, "1:7: kind: expected scenario, not 'plan'"),
-        ("kind: [scenario]\n" + GOOD, "1:7: kind: expected scenario, not a list"),
+        ("kind: plan\n" + GOOD, "1:7: kind: expected a scenario, not a plan; `harness accept` takes such files"),
+        ("kind: plans\n" + GOOD, "1:7: kind: expected scenario or plan, not 'plans'; did you mean 'plan'?"),
+        ("kind: [scenario]\n" + GOOD, "1:7: kind: expected scenario or plan, not a list"),
     ],
 )
 def test_a_file_of_another_kind_or_version(mistakes: Mistakes, text: str, line: str) -> None:
