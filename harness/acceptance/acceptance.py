@@ -19,7 +19,8 @@ from harness.compare.side import Side, look_at, pinger, tell_apart
 from harness.endpoint.address import Endpoint
 from harness.errors import HarnessError, SetupError
 from harness.resp.connection import AccessRefused
-from harness.resp.replication_info import parse_replication
+from harness.resp.replication_info import info_fields, parse_replication
+from harness.resp.replies import Reply
 from harness.waiting import pause
 
 Figures = dict[str, float | int | str]
@@ -64,9 +65,10 @@ def accept(
 
 def _reached(source: Endpoint, target: Endpoint, options: AcceptOptions) -> tuple[list[Side], list[Check]]:
     sides, checks = [], []
+    pace, chosen = Pace(options.comparison.most_commands_per_s), options.comparison
     for name, endpoint in (("source", source), ("target", target)):
         try:
-            side = look_at(name, endpoint, options.comparison.timeout_s, trusted=options.comparison.trust_replicas)
+            side = look_at(name, endpoint, chosen.timeout_s, trusted=chosen.trust_replicas, take=pace.take)
         except SetupError as problem:
             checks.append(Check(f"{name} reachable", Grade.FAIL, str(problem), _mend(name, problem), required=True))
         else:
@@ -96,27 +98,43 @@ def _preflight(
 ) -> list[Check]:
     say("preflight")
     facts, other = facts_of(source, source.databases), facts_of(target, source.databases)
-    began, first = time.monotonic(), _offset(source)
+    began, first = time.monotonic(), _written(source)
     pace = Pace(options.comparison.most_commands_per_s)
     with source.connect(0, 0) as connection:
         pace.watch([pinger(connection)])
         surveyed = survey(source, pace)
     pause(options.measure_s - (time.monotonic() - began))
-    last = _offset(source)
+    last = _written(source)
     rate = (last - first) / (time.monotonic() - began) if first is not None and last is not None else None
     case = Case(facts, other, surveyed, options.product, rate, figures)
     figures["keys"] = sum(surveyed.types.values())
     return preflight(case)
 
 
-def _offset(side: Side) -> int | None:
-    """The primary's replication offset; None where it is hidden (managed endpoints show 0 for ever)."""
-    with side.connect(0, 0, deciding=True) as connection:
-        reply = connection.command("INFO", "replication")
+def _written(side: Side) -> int | None:
+    """Bytes that were written there so far: the primaries' replication offsets. A primary that never had a replica
+    counts none, and then what its clients sent, which is at least as much. None where both are hidden.
+    """
+    found = 0
+    for shard in range(len(side.shards)):
+        with side.connect(shard, 0, deciding=True) as connection:
+            replication, statistics = (connection.command("INFO", section) for section in ("replication", "stats"))
+        written = _offset(_text(replication)) or info_fields(_text(statistics)).get("total_net_input_bytes", "")
+        if not str(written).isdigit():
+            return None
+        found += int(written)
+    return found
+
+
+def _text(reply: Reply) -> str:
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+
+
+def _offset(text: str) -> int:
     try:
-        return parse_replication(reply.decode("utf-8", "replace") if isinstance(reply, bytes) else "").offset or None
+        return parse_replication(text).offset
     except HarnessError:
-        return None
+        return 0
 
 
 def _canary(

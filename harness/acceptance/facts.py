@@ -35,9 +35,25 @@ class Keyspace:
     with_field_ttls: int
 
 
+@dataclass(frozen=True)
+class Room:
+    """One shard's memory, in bytes; None where it is hidden. limit: 0 for none."""
+
+    used: int | None
+    limit: int | None
+    backlog: int | None
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if numbers and len(known) == len(numbers) else None
+
+
 @dataclass
 class Facts:
-    """info, settings: by name. commands: lower case; users, functions, modules: names. None where it is refused."""
+    """info, settings: by name, of the first shard; commands: lower case; users, functions, modules: names. None where
+    it is refused. shards: each shard's memory, since a cluster's room is the sum.
+    """
 
     side: Side
     info: dict[str, str] = field(default_factory=dict)
@@ -49,6 +65,23 @@ class Facts:
     functions: frozenset[str] | None = None
     modules: frozenset[str] | None = None
     selectable: dict[int, bool] = field(default_factory=dict)
+    shards: list[Room] = field(default_factory=list)
+
+    @property
+    def used_memory(self) -> int | None:
+        """Bytes that all shards use together; None where one hides it."""
+        return _sum([room.used for room in self.shards])
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that all shards may use together, 0 where one has no limit; None where one hides it."""
+        limits = [room.limit for room in self.shards]
+        return 0 if 0 in limits and None not in limits else _sum(limits)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of backlog that all shards set aside for replicas, as far as they say."""
+        return sum(room.backlog or 0 for room in self.shards)
 
     def number(self, name: str) -> int | None:
         text = self.info.get(name, "")
@@ -86,16 +119,47 @@ def facts_of(side: Side, databases: frozenset[int]) -> Facts:
         for section in ("server", "memory", "replication", "persistence", "clients", "stats"):
             facts.info.update(info_fields(_text(connection.command("INFO", section))))
         facts.keyspace = _keyspace(_text(connection.command("INFO", "keyspace")))
-        statistics = _text(connection.command("INFO", "commandstats"))
-        used = re.findall(r"^cmdstat_([^:]+):calls=(\d+)", statistics, re.MULTILINE)
-        facts.used_commands = frozenset(name for name, calls in used if int(calls)) if statistics else None
+        facts.used_commands = _used(connection)
         facts.settings = {name: _setting(connection, name) for name in _SETTINGS}
         facts.commands = _commands(connection)
         facts.users = _names(connection.command("ACL", "USERS"))
         facts.functions = _named(connection.command("FUNCTION", "LIST"), b"library_name")
         facts.modules = _named(connection.command("MODULE", "LIST"), b"name")
         facts.selectable = {db: _text(connection.command("SELECT", db)) == "OK" for db in sorted(databases)}
+    for shard in range(len(side.shards)):
+        with side.connect(shard, 0, deciding=True) as connection:
+            facts.shards.append(_room(connection))
+            if shard:
+                _add(facts, connection)
     return facts
+
+
+def _room(connection: Connection) -> Room:
+    memory = info_fields(_text(connection.command("INFO", "memory")))
+    limit = _setting(connection, "maxmemory") or memory.get("maxmemory")
+    return Room(_whole(memory.get("used_memory")), _whole(limit), _whole(_setting(connection, "repl-backlog-size")))
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _add(facts: Facts, connection: Connection) -> None:
+    """What another shard adds to the commands in use and the numbers of keys."""
+    used = _used(connection)
+    facts.used_commands = None if used is None or facts.used_commands is None else facts.used_commands | used
+    more = _keyspace(_text(connection.command("INFO", "keyspace")))
+    for db, there in (more or {}).items():
+        before = (facts.keyspace or {}).get(db, Keyspace(0, 0, 0))
+        both = zip(vars(before).values(), vars(there).values(), strict=True)
+        facts.keyspace = {**(facts.keyspace or {}), db: Keyspace(*[one + other for one, other in both])}
+
+
+def _used(connection: Connection) -> frozenset[str] | None:
+    """Commands that clients have used, lower case."""
+    statistics = _text(connection.command("INFO", "commandstats"))
+    calls = re.findall(r"^cmdstat_([^:]+):calls=(\d+)", statistics, re.MULTILINE)
+    return frozenset(name for name, count in calls if int(count)) if statistics else None
 
 
 def survey(side: Side, pace: Pace) -> Survey:
@@ -116,7 +180,7 @@ def _page(found: Survey, lane: Lane, db: int, keys: list[bytes]) -> Steps:
     payload = lane.a.pack_each(keys, *commands)  # type: ignore[arg-type]
     answer: Answer = yield Ask(Mode.LINES, payload, b"", 2 * len(keys))
     lines = answer.lines_a.split(b"\r\n")
-    for key, kind, size in zip(keys, lines[0:-1:2], lines[1::2], strict=True):
+    for key, kind, size in zip(keys, lines[: len(keys)], lines[len(keys) : -1], strict=True):
         name = kind[1:].decode("utf-8", "replace")
         found.types[name] = found.types.get(name, 0) + 1
         if size.startswith(b"-"):

@@ -74,10 +74,9 @@ def versions(case: Case) -> Check:
 
 
 def memory(case: Case) -> Check:
-    needed, limit = case.source.number("used_memory"), _number(case.target.setting("maxmemory"))
-    if limit is None:
-        limit = case.target.number("maxmemory")
-    used = case.target.number("used_memory") or 0
+    data, limit = case.source.used_memory, case.target.memory_limit
+    used, backlog = case.target.used_memory or 0, case.target.backlog
+    needed = data + backlog if data is not None else None
     held = sum(each.keys for each in (case.target.keyspace or {}).values())
     if needed is None or limit is None:
         return _not_possible("memory", "the source's need or the target's limit is hidden")
@@ -87,7 +86,7 @@ def memory(case: Case) -> Check:
         return _warn("memory", f"{_mb(needed)} are needed; the target has no limit", "set maxmemory on the target")
     case.figures["target memory limit bytes"] = limit
     need = max(needed, used) if held else needed
-    text = f"{_mb(need)} are needed, {_mb(limit)} are allowed"
+    text = f"{_mb(need)} are needed (of which {_mb(backlog)} for the backlog), {_mb(limit)} are allowed"
     if need > limit:
         return _fail("memory", text, f"raise the target's maxmemory above {_mb(need / _FULL)}")
     if need > _FULL * limit:
@@ -217,16 +216,21 @@ def notifications(case: Case) -> Check:
     ours, theirs = (facts.setting("notify-keyspace-events") for facts in (case.source, case.target))
     if ours is None or theirs is None:
         return _not_possible("keyspace notifications", "one side hides them")
-    if set(ours) - set(theirs):
+    if _events(ours) - _events(theirs):
         found = f"the source sends {ours}, the target {theirs or 'nothing'}"
         return _warn("keyspace notifications", found, f"set notify-keyspace-events {ours} on the target")
     return _pass("keyspace notifications", "the target sends what the source sends")
 
 
+def _events(flags: str) -> set[str]:
+    """The letters of notify-keyspace-events, "A" standing for most of them."""
+    return set(flags.replace("A", "g$lshzxetd")) if {"K", "E"} & set(flags) else set()
+
+
 def backlog(case: Case) -> Check:
     size = _number(case.source.setting("repl-backlog-size"))
     if size is None or case.write_rate is None:
-        return _not_possible("backlog", "the source hides its backlog size or its offset")
+        return _not_possible("backlog", "the source hides its backlog size, or how much is written")
     case.figures["write rate bytes per s"] = round(case.write_rate)
     if not case.write_rate:
         return _pass("backlog", f"nothing was written while we measured; the backlog holds {_mb(size)}")

@@ -49,7 +49,7 @@ def compare(a: Endpoint, b: Endpoint, options: Options, *, state: Path | None = 
         progress.notes.append(
             f"an endpoint answered more slowly than at first: the rate was lowered {pace.slowed} times"
         )
-    progress.problems += [*doubts, *_moved_slots(sides)]
+    progress.problems += [*doubts, *_moved_slots(sides, pace)]
     if state is not None:
         state.unlink(missing_ok=True)
     return _outcome(sides, options, progress, candidates, time.monotonic() - began)
@@ -59,12 +59,12 @@ def _side(name: str, endpoint: Endpoint, options: Options, pace: Pace) -> Side:
     return look_at(name, endpoint, options.timeout_s, trusted=options.trust_replicas, take=pace.take)
 
 
-def _moved_slots(sides: tuple[Side, Side]) -> list[str]:
+def _moved_slots(sides: tuple[Side, Side], pace: Pace) -> list[str]:
     """A key whose slot moves from a shard that is not scanned yet to one that is, is never seen."""
     return [
         f"{side.name}, a cluster: its slots moved to other servers meanwhile, so that keys may not have been seen"
         for side in sides
-        if side.layout_now() != side.layout_before()
+        if side.layout_now(pace.take) != side.layout_before()
     ]
 
 

@@ -13,11 +13,12 @@ import re
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from harness.compare.pace import Pace
+from harness.endpoint.allowed import Argument
 from harness.resp import encode
 from harness.resp.connection import Connection
 from harness.resp.replies import Reply
@@ -76,6 +77,14 @@ class Lane:
 
     a: Connection
     b: Connection
+
+    def pack_each(
+        self, keys: Sequence[bytes], *commands: Sequence[Argument | encode.Placeholder]
+    ) -> tuple[bytes, bytes]:
+        """The same bytes for both sides (see Connection.pack_each), which each of them allows."""
+        self.b.check_each(keys, *commands)
+        payload = self.a.pack_each(keys, *commands)
+        return payload, payload
 
 
 @dataclass(slots=True)

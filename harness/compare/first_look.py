@@ -17,7 +17,7 @@ from harness.compare.side import Side
 from harness.compare.state import Progress
 from harness.compare.work import Found, Large, Work
 from harness.resp.connection import AccessRefused
-from harness.resp.encode import KEY
+from harness.resp.encode import KEY, Keys
 
 SLICE_S = 0.2  # after which nothing is left open, and the state can be stored
 MOST_LARGE = 100  # large values that wait
@@ -82,7 +82,7 @@ class FirstLook:
         except AccessRefused as refusal:
             self._no_database(refusal)
 
-    def _slice(self, work: Work, lanes: Lanes, pages: Iterator[tuple[str, list[bytes]]]) -> bool:
+    def _slice(self, work: Work, lanes: Lanes, pages: Iterator[tuple[str, Keys]]) -> bool:
         """A moment's pages and their large values, to the end; False when there are no more."""
         at, until, more = self.progress, time.monotonic() + SLICE_S, True
         work.large = at.large
@@ -134,7 +134,7 @@ class FirstLook:
         yield from large(work, lane, item)
         self.progress.large.remove(item)
 
-    def _lacking(self, work: Work, lane: Lane, keys: Sequence[bytes]) -> Steps:
+    def _lacking(self, work: Work, lane: Lane, keys: Keys) -> Steps:
         """Of these keys of B, look at those that A does not have."""
         answer = yield Ask(Mode.LINES, lane.a.pack_each(keys, ("EXISTS", KEY)), b"", len(keys))
         self.progress.totals.keys_b += len(keys)
@@ -142,13 +142,13 @@ class FirstLook:
             return
         lines = answer.lines_a.split(b"\r\n")[:-1]
         absent = [key for key, line in zip(keys, lines, strict=True) if line != b":1"]
-        yield from page(work, lane, absent)
+        yield from page(work, lane, Keys(absent))
 
-    def _sampled(self, keys: list[bytes]) -> list[bytes]:
+    def _sampled(self, keys: Keys) -> Keys:
         if self.options.sample >= 1:
             return keys
         share = round(self.options.sample * _FINEST)
-        return [key for key in keys if crc32(key) % _FINEST < share]
+        return Keys([key for key in keys if crc32(key) % _FINEST < share])
 
     def _report(self, found: Found) -> None:
         if self.options.rounds == 1 and found.excused:

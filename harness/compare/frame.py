@@ -18,11 +18,12 @@ HEAD = 16  # elements that show how a value begins
 _FIRST_BULKS = re.compile(rb"\*\d+\r\n")
 _BULK = re.compile(rb"\$(\d+)\r\n")
 
-Frame = tuple[int, str]  # length, and a digest of how the value begins
+Frame = tuple[int, str]  # length, and a digest of how the value begins, "" where the sides begin differently
 
 
-def frame_of(length: Reply, beginning: Reply) -> Frame:
-    return (length if isinstance(length, int) else 0), sha256(repr(beginning).encode()).hexdigest()
+def frame_of(length: Reply, beginning: bytes) -> Frame:
+    """beginning: the first bytes of an array of the first elements, b"" where they are not the same on both sides."""
+    return (length if isinstance(length, int) else 0), sha256(beginning).hexdigest() if beginning else ""
 
 
 def moved(before: Sequence[Frame], after: Sequence[Frame]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,10 @@ from harness.compare.side import Side
 from harness.errors import SetupError
 from harness.resp import encode
 from harness.resp.connection import Connection
+from harness.resp.encode import Keys
 from harness.resp.replies import ReplyParser
+
+_PAGE_BYTES = 1 << 20  # of keys, above which the pages get smaller
 
 
 class Lanes:
@@ -36,7 +39,7 @@ class Lanes:
     def for_key(self, key: bytes) -> Lane:
         return self._lane(self.a.shard_of(key), self.b.shard_of(key))
 
-    def sorted(self, keys: Sequence[bytes]) -> Iterator[tuple[Lane, Sequence[bytes]]]:
+    def sorted(self, keys: Keys) -> Iterator[tuple[Lane, Keys]]:
         """The keys of one page, by the lane that they belong to."""
         if not self.a.cluster and not self.b.cluster:
             yield self._lane(0, 0), keys
@@ -45,29 +48,31 @@ class Lanes:
         for key in keys:
             groups.setdefault((self.a.shard_of(key), self.b.shard_of(key)), []).append(key)
         for (shard_a, shard_b), group in groups.items():
-            yield self._lane(shard_a, shard_b), group
+            yield self._lane(shard_a, shard_b), Keys(group)
 
-    def scan(
-        self, side: Side, shard: int, cursor: str, pattern: str | None, pace: Pace
-    ) -> Iterator[tuple[str, list[bytes]]]:
+    def scan(self, side: Side, shard: int, cursor: str, pattern: str | None, pace: Pace) -> Iterator[tuple[str, Keys]]:
         """Every page of keys: the cursor after it and its keys. The next page is asked for before one is handed out."""
         connection = self._stack.enter_context(side.connect(shard, self.db, deciding=self._deciding))
         match = ("MATCH", pattern) if pattern is not None else ()
 
+        count = pace.page
+
         def ask(at: str) -> None:
-            pace.take(2, pace.page)
-            asked = connection.pack("SCAN", at, *match, "COUNT", pace.page)
+            pace.take(2, count)
+            asked = connection.pack("SCAN", at, *match, "COUNT", count)
             connection.send(asked + connection.pack("PING", self._mark))
 
         ask(cursor)
         while True:
-            page = scanned(bytes_until(connection, encode.bulk(self._mark)))
+            raw = bytes_until(connection, encode.bulk(self._mark))
+            count = max(1, min(pace.page, count * _PAGE_BYTES // max(len(raw), 1), 2 * count))
+            page = scanned(raw)
             if isinstance(page, str):
                 raise SetupError(f"{side.name}, {connection.endpoint}: SCAN was answered with {page}")
             after, keys = page
             if after != "0":
                 ask(after)
-            yield after, list(dict.fromkeys(keys))
+            yield after, Keys(dict.fromkeys(keys))
             if after == "0":
                 return
 

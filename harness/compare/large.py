@@ -82,7 +82,7 @@ def _by_index(
     whether that ends the walk.
     """
     if not item.frames:
-        item.frames = list((yield from _frames(lane, item, command)))
+        item.frames = yield from _frames(lane, item, command)
         item.length_a, item.length_b = item.frames[0][0], item.frames[1][0]
     piece = _Piece(FIRST_PIECE, _MOST)
     while item.position < max(item.length_a, item.length_b):
@@ -99,15 +99,13 @@ def _by_index(
         work.moving(item.subject, item.expires_at)
 
 
-def _frames(lane: Lane, item: Large, command: str) -> Generator[Ask, Answer, tuple[Frame, Frame]]:
-    """Length and beginning on A and on B."""
-    head = HEAD if HEAD * item.weight <= WINDOW_BYTES else 1
-    words = (_COUNT[command], KEY), (command, KEY, 0, head - 1)
-    keys = [item.subject.key]
-    payloads = lane.a.pack_each(keys, *words), lane.b.pack_each(keys, *words)
-    answer = yield Ask(Mode.REPLIES, *payloads, 2, head, "frame")
-    a, b = answer.a or [None, None], answer.b or [None, None]
-    return frame_of(a[0], a[1]), frame_of(b[0], b[1])
+def _frames(lane: Lane, item: Large, command: str) -> Generator[Ask, Answer, list[Frame]]:
+    """Length and beginning on A and on B. The beginning is compared as it comes, and a glimpse of it kept."""
+    a, b = yield from _lengths(lane, item, _COUNT[command], "frame")
+    words = (command, KEY, 0, HEAD - 1 if HEAD * item.weight <= WINDOW_BYTES else 0)
+    answer = yield Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, HEAD, "frame")
+    head = answer.head if answer.same else b""
+    return [frame_of(a, head), frame_of(b, head)]
 
 
 def _list_break(work: Work, lane: Lane, item: Large, first: int, last: int) -> Generator[Ask, Answer, list[Finding]]:
@@ -165,15 +163,13 @@ def _string(work: Work, lane: Lane, item: Large) -> Steps:
 
 def _both(lane: Lane, item: Large, words: Words, plain: Callable[[Reply], T]) -> Generator[Ask, Answer, tuple[T, T]]:
     """The replies of both sides to one command, as plain values."""
-    keys = [item.subject.key]
-    payloads = lane.a.pack_each(keys, words), lane.b.pack_each(keys, words)
+    payloads = lane.pack_each([item.subject.key], words)
     answer = yield Ask(Mode.REPLIES, *payloads, 1, LOOK_AHEAD, item.subject.kind)
     return plain((answer.a or [None])[0]), plain((answer.b or [None])[0])
 
 
-def _lengths(lane: Lane, item: Large, command: str) -> Generator[Ask, Answer, tuple[int, int]]:
-    words = (command, item.subject.key)
-    answer = yield Ask(Mode.REPLIES, lane.a.pack(*words), lane.b.pack(*words), 1, 0, "length")
+def _lengths(lane: Lane, item: Large, command: str, kind: str = "length") -> Generator[Ask, Answer, tuple[int, int]]:
+    answer = yield Ask(Mode.REPLIES, *lane.pack_each([item.subject.key], (command, KEY)), 1, 0, kind)
     a, b = (answer.a or [0])[0], (answer.b or [0])[0]
     return (a if isinstance(a, int) else 0), (b if isinstance(b, int) else 0)
 
@@ -188,9 +184,7 @@ def _same(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> G
     words: Words = (command, KEY, first, last, *(("WITHSCORES",) if command == "ZRANGE" else ()))
     elements_asked = asked if command != "GETRANGE" else asked // 64
     if not work.digest or asked < _FINEST:
-        keys = [item.subject.key]
-        payloads = lane.a.pack_each(keys, words), lane.b.pack_each(keys, words)
-        answer = yield Ask(Mode.SAME, *payloads, 1, elements_asked, item.subject.kind)
+        answer = yield Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, elements_asked, item.subject.kind)
         piece.learn(asked, answer.size)
         if command in _BULKS and answer.same:
             piece.torn = first > 0 and not joined(piece.tail, answer.head, _BULKS[command])

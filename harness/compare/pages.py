@@ -7,8 +7,10 @@ once more and compared by their type's own rule; what is too large for that goes
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, compress
 
 from harness.compare.exchange import Answer, Ask, Lane, Mode, Steps
 from harness.compare.field_ttls import FOREVER, UNKNOWN, apart, field_ttls, shown_ttl
@@ -16,9 +18,11 @@ from harness.compare.model import Finding, Subject
 from harness.compare.streams import groups
 from harness.compare.values import TYPES, UnreadableError, elements
 from harness.compare.work import WINDOW_BYTES, Large, Work
-from harness.resp.encode import KEY
+from harness.resp.encode import KEY, Keys
 from harness.resp.replies import Reply
 
+_UNIT = 64  # bytes that count like an element
+_TOO_MUCH = 16 * WINDOW_BYTES
 Expiries = dict[bytes, float | None]  # of keys: as Found.expires_at
 
 
@@ -30,46 +34,38 @@ class _State:
     ttl_b: int
 
 
-def page(work: Work, lane: Lane, keys: Sequence[bytes]) -> Steps:
+def page(work: Work, lane: Lane, keys: Keys) -> Steps:
     """Compare these keys, which both sides of the lane are responsible for."""
-    of_type: dict[str, Expiries] = {}
-    commands = (("TYPE", KEY), ("PTTL", KEY))
-    answer = yield Ask(Mode.LINES, lane.a.pack_each(keys, *commands), lane.b.pack_each(keys, *commands), 2 * len(keys))
+    answer = yield Ask(Mode.LINES, *lane.pack_each(keys, ("TYPE", KEY), ("PTTL", KEY)), 2 * len(keys))
     work.totals.keys += len(keys)
-    if (plain := _plain(work, answer)) is not None:
-        yield from _values(work, lane, plain, dict.fromkeys(keys))
+    if (plain := _plain(work, answer, len(keys))) is not None:
+        yield from _values(work, lane, plain, keys, {})
         return
-    for key, state in zip(keys, _states(answer), strict=True):
+    of_type: dict[str, Expiries] = {}
+    for key, state in zip(keys, _states(answer, len(keys)), strict=True):
         if (kind := _judge_state(work, key, state, answer.took_s)) is not None:
             of_type.setdefault(kind, {})[key] = _expiry(state, answer.took_s)
     for kind, expiries in of_type.items():
-        yield from _values(work, lane, kind, expiries)
+        yield from _values(work, lane, kind, Keys(expiries), expiries)
 
 
-def _plain(work: Work, answer: Answer) -> str | None:
+def _plain(work: Work, answer: Answer, count: int) -> str | None:
     """The type, where all keys have the same one on both sides, and none ever expires."""
     if answer.lines_a != answer.lines_b:
         return None
-    first, _, rest = answer.lines_a.partition(b"\r\n")
+    first = answer.lines_a.partition(b"\r\n")[0]
     kind = _line_text(first)
-    one = first + b"\r\n:-1\r\n"
-    same = rest.startswith(b":-1\r\n") and answer.lines_a == one * (len(answer.lines_a) // len(one))
-    return kind if same and kind in TYPES and kind not in work.unreadable else None
+    if kind not in TYPES or kind in work.unreadable or kind in work.options.skip_types:
+        return None
+    return kind if answer.lines_a == (first + b"\r\n") * count + b":-1\r\n" * count else None
 
 
-def _states(answer: Answer) -> Iterator[_State]:
+def _states(answer: Answer, count: int) -> Iterator[_State]:
+    """Of each key: the types come first, then the times."""
     lines_a, lines_b = answer.lines_a.split(b"\r\n"), answer.lines_b.split(b"\r\n")
-    if lines_a == lines_b:  # then one parse does for both, and few differ from their neighbours
-        known: dict[tuple[bytes, bytes], _State] = {}
-        for pair in zip(lines_a[0:-1:2], lines_a[1::2], strict=True):
-            if pair not in known:
-                kind, ttl = _line_text(pair[0]), _line_number(pair[1])
-                known[pair] = _State(kind, kind, ttl, ttl)
-            yield known[pair]
-        return
-    rows = zip(lines_a[0:-1:2], lines_b[0:-1:2], lines_a[1::2], lines_b[1::2], strict=True)
-    for kind_a, kind_b, ttl_a, ttl_b in rows:
-        yield _State(_line_text(kind_a), _line_text(kind_b), _line_number(ttl_a), _line_number(ttl_b))
+    for place in range(count):
+        kinds = _line_text(lines_a[place]), _line_text(lines_b[place])
+        yield _State(*kinds, _line_number(lines_a[count + place]), _line_number(lines_b[count + place]))
 
 
 def _line_text(line: bytes) -> str:
@@ -132,102 +128,89 @@ def _judge_state(work: Work, key: bytes, state: _State, took_s: float) -> str | 
     return None
 
 
-def _values(work: Work, lane: Lane, kind: str, expiries: Expiries) -> Steps:
+def _values(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries) -> Steps:
     """Compare the values of keys that have this type on both sides."""
-    value_type, keys = TYPES[kind], list(expiries)
-    answer = yield Ask(
-        Mode.LINES,
-        lane.a.pack_each(keys, value_type.length),
-        lane.b.pack_each(keys, value_type.length),
-        len(keys),
-    )
-    small: list[tuple[bytes, int]] = []
-    long: list[Large] = []
-    lengths_a, lengths_b = _lengths(answer.lines_a), _lengths(answer.lines_b)
-    for key, length_a, length_b in zip(keys, lengths_a, lengths_b, strict=True):
-        longer = max(length_a, length_b)
-        if longer <= value_type.short:
-            small.append((key, max(1, longer)))
-        else:
-            long.append(Large(Subject(work.db, key, kind), length_a, length_b, expiries[key]))
-    if long:
-        small += yield from _light(work, lane, long, value_type.size)
-    weight = 64 if kind == "string" else 1  # a string's length is in bytes
-    for window, size in _windows(work, small, weight):
-        yield from _window(work, lane, kind, {key: expiries[key] for key in window}, size)
-
-
-def _light(work: Work, lane: Lane, long: Sequence[Large], most: int) -> Generator[Ask, Answer, list[tuple[bytes, int]]]:
-    """Those that can be read whole after all: not too many elements, and not too heavy ones. The others are large."""
-    sizes = [0] * len(long)
-    if work.weighs:
-        payload = lane.a.pack_each([item.subject.key for item in long], ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
-        answer = yield Ask(Mode.LINES, payload, b"", len(long))
-        sizes = _lengths(answer.lines_a)
-    light: list[tuple[bytes, int]] = []
-    for item, size in zip(long, sizes, strict=True):
-        longer = max(item.length_a, item.length_b)
-        item.weight = size // max(1, item.length_a)
-        if longer <= most and size <= WINDOW_BYTES:
-            light.append((item.subject.key, longer))
-        else:
-            work.large.append(item)
-    return light
+    value_type, count = TYPES[kind], len(keys)
+    asked, weighing = lane.pack_each(keys, value_type.length), b""
+    if work.weighs and kind != "string":
+        weighing = lane.a.pack_each(keys, ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
+    answer = yield Ask(Mode.LINES, asked[0] + weighing, asked[1], 2 * count if weighing else count)
+    told_a, told_b = _lengths(answer.lines_a), _lengths(answer.lines_b)
+    lengths, weights = told_a[:count], told_a[count:]
+    longer = lengths if lengths == told_b else list(map(max, lengths, told_b))
+    if max(longer) > value_type.size or max(weights, default=0) > WINDOW_BYTES:
+        weights = weights or [0] * count
+        rows = list(zip(keys, lengths, told_b, weights, strict=True))
+        large = [max(row[1], row[2]) > value_type.size or row[3] > WINDOW_BYTES for row in rows]
+        work.large += [
+            Large(Subject(work.db, key, kind), a, b, expiries.get(key), weight // max(1, a))
+            for key, a, b, weight in compress(rows, large)
+        ]
+        small = [not each for each in large]
+        keys = Keys(compress(keys, small))
+        longer, weights = list(compress(longer, small)), list(compress(weights, small)) if weighing else []
+    costs = longer if not weights else [weight // _UNIT for weight in weights]
+    if kind == "string":
+        costs = [length // _UNIT for length in longer]
+    budget = WINDOW_BYTES // _UNIT if weights or kind == "string" else None
+    for window, size in _windows(work, keys, costs, budget):
+        yield from _window(work, lane, kind, window, expiries, size)
 
 
 def _lengths(lines: bytes) -> list[int]:
     """What can't be told (the type changed meanwhile) counts as short, and is looked at."""
-    return [int(line[1:]) if line[:1] == b":" else 0 for line in lines.split(b"\r\n")[:-1]]
+    try:
+        return list(map(int, lines[1:-2].split(b"\r\n:")))
+    except ValueError:
+        return [int(line[1:]) if line[:1] == b":" else 0 for line in lines.split(b"\r\n")[:-1]]
 
 
-def _windows(work: Work, small: Sequence[tuple[bytes, int]], weight: int) -> Iterator[tuple[list[bytes], int]]:
-    """Keys together as long as their elements fit into the budget, which may change between windows."""
-    keys: list[bytes] = []
-    size = 0
-    for key, length in small:
-        cost = 1 + length // weight
-        if keys and size + cost > work.budget:
-            yield keys, size
-            keys, size = [], 0
-        keys.append(key)
-        size += cost
-    if keys:
-        yield keys, size
+def _windows(work: Work, keys: Keys, costs: Sequence[int], budget: int | None) -> Iterator[tuple[Keys, int]]:
+    """Keys together as long as they fit into the budget, and the sum of what they cost. budget: None for elements of
+    unknown weight, of which so many are asked for as the windows before have shown to be light.
+    """
+    sums = [0, *accumulate([1 + cost for cost in costs])]
+    first = 0
+    while first < len(keys):
+        most = budget if budget is not None else work.budget
+        last = max(first + 1, bisect_right(sums, sums[first] + most, first) - 1)
+        yield keys.part(first, last), sums[last] - sums[first]
+        first = last
 
 
-def _window(work: Work, lane: Lane, kind: str, expiries: Expiries, size: int) -> Steps:
+def _window(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries, size: int) -> Steps:
     """Values of one type that are read whole."""
-    keys, by_fields = list(expiries), kind == "hash" and any(work.field_ttls)
-    if not by_fields and (yield from _same(work, lane, kind, keys, size)):
-        if kind == "stream":
-            yield from groups(work, lane, expiries)
-        return
-    whole = TYPES[kind].whole
-    answer = yield Ask(
-        Mode.REPLIES, lane.a.pack_each(keys, whole), lane.b.pack_each(keys, whole), len(keys), size, kind
-    )
+    by_fields = kind == "hash" and any(work.field_ttls)
+    if not by_fields:
+        answer = yield from _same(work, lane, kind, keys, size)
+        if answer.same:
+            if kind == "stream":
+                yield from groups(work, lane, keys, expiries)
+            return
+        if answer.size > _TOO_MUCH:  # to be held in one piece
+            work.large += [Large(Subject(work.db, key, kind), 0, 0, expiries.get(key)) for key in keys]
+            return
+    answer = yield Ask(Mode.REPLIES, *lane.pack_each(keys, TYPES[kind].whole), len(keys), size, kind)
     for key, a, b in zip(keys, answer.a or [], answer.b or [], strict=True):
-        _judge_values(work, Subject(work.db, key, kind), a, b, expiries[key])
+        _judge_values(work, Subject(work.db, key, kind), a, b, expiries.get(key))
         if by_fields and isinstance(a, list) and isinstance(b, list):
             fields = sorted({*elements(a)[0::2], *elements(b)[0::2]})
             found = yield from field_ttls(work, lane, Subject(work.db, key, kind), fields)
-            work.found(Subject(work.db, key, kind), found, expiries[key])
+            work.found(Subject(work.db, key, kind), found, expiries.get(key))
     if kind == "stream":
-        yield from groups(work, lane, expiries)
+        yield from groups(work, lane, keys, expiries)
 
 
-def _same(work: Work, lane: Lane, kind: str, keys: Sequence[bytes], size: int) -> Generator[Ask, Answer, bool]:
+def _same(work: Work, lane: Lane, kind: str, keys: Keys, size: int) -> Generator[Ask, Answer, Answer]:
     """Whether all these values are the same as bytes; by their shorter dumps first, where both sides dump alike."""
-    whole, cut = TYPES[kind].whole, TYPES[kind].cut
     if work.dumps and kind != "string":
-        payloads = lane.a.pack_each(keys, ("DUMP", KEY)), lane.b.pack_each(keys, ("DUMP", KEY))
-        answer = yield Ask(Mode.SAME, *payloads, len(keys), size, "dump")
+        answer = yield Ask(Mode.SAME, *lane.pack_each(keys, ("DUMP", KEY)), len(keys), size, "dump")
         if answer.same:
-            return True
-    payloads = lane.a.pack_each(keys, whole), lane.b.pack_each(keys, whole)
-    answer = yield Ask(Mode.SAME, *payloads, len(keys), size, kind, cut)
+            return answer
+    value_type = TYPES[kind]
+    answer = yield Ask(Mode.SAME, *lane.pack_each(keys, value_type.whole), len(keys), size, kind, value_type.cut)
     work.learn(size, answer.size)
-    return answer.same
+    return answer
 
 
 def _judge_values(work: Work, subject: Subject, a: Reply, b: Reply, expires_at: float | None) -> None:

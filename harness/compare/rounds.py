@@ -17,6 +17,7 @@ from harness.compare.pages import page
 from harness.compare.settle import Settler
 from harness.compare.side import Side
 from harness.compare.work import Found
+from harness.resp.encode import Keys
 from harness.waiting import pause
 
 _FIXED = frozenset({"missing_database", "extra_database"})
@@ -112,7 +113,7 @@ class Rounds:
         work = self.make_work(subject.db, lambda found: now.extend(found.findings), problem)
         work.strict, work.digest = True, ""
         settler = Settler(self.pace, lanes.for_key(subject.key))
-        settler.run(page(work, settler.lane, [subject.key]))
+        settler.run(page(work, settler.lane, Keys([subject.key])))
         moved = settler.moved
         for item in work.large:
             settler.run(large(work, settler.lane, item))

@@ -49,7 +49,7 @@ class Settler:
             return self._lines(ask)
         if not (ask.a and ask.b):
             return self._one_sided(ask, began)
-        before, b, after = self._read(ask, ask.a), self._read(ask, ask.b), self._read(ask, ask.a)
+        before, b, after = self._read(ask, on_a=True), self._read(ask, on_a=False), self._read(ask, on_a=True)
         same = _SAME.get(ask.kind, _equal)
         if not all(map(same, before, after)):
             before, b = self._settled(ask, before, b, after)
@@ -78,17 +78,17 @@ class Settler:
     def _again(self, ask: Ask) -> tuple[list[Reply], list[Reply], list[Reply]]:
         same = _SAME.get(ask.kind, _equal)
         self.pace.take(3 * ask.count, ask.elements)
-        before, b = self._read(ask, ask.a), list[Reply]()
+        before, b = self._read(ask, on_a=True), list[Reply]()
 
         def agrees() -> bool:
             nonlocal b
-            b = self._read(ask, ask.b)
+            b = self._read(ask, on_a=False)
             self.pace.take(ask.count, ask.elements)
             return all(map(same, before, b)) or _holds_all(ask.kind, before, b)
 
         with suppress(WaitedTooLongError):
             wait_until(agrees, deadline_s=_POLL_S, what="B to show what A held")
-        return before, b, self._read(ask, ask.a)
+        return before, b, self._read(ask, on_a=True)
 
     def _lines(self, ask: Ask) -> Answer:
         began = time.monotonic()
@@ -107,13 +107,13 @@ class Settler:
         return "".join(lines).encode()
 
     def _one_sided(self, ask: Ask, began: float) -> Answer:
-        a = self._read(ask, ask.a) if ask.a else []
-        b = self._read(ask, ask.b) if ask.b else []
+        a = self._read(ask, on_a=True) if ask.a else []
+        b = self._read(ask, on_a=False) if ask.b else []
         return Answer(a=a, b=b, took_s=time.monotonic() - began)
 
-    def _read(self, ask: Ask, payload: bytes) -> list[Reply]:
-        connection = self.lane.a if payload is ask.a else self.lane.b
-        connection.send(payload)
+    def _read(self, ask: Ask, *, on_a: bool) -> list[Reply]:
+        connection = self.lane.a if on_a else self.lane.b
+        connection.send(ask.a if on_a else ask.b)
         return [connection.take_reply() for _ in range(ask.count)]
 
 

@@ -112,12 +112,12 @@ class Side:
             return ""
         return f"{other.address} would be sent the password without TLS; use rediss://, or give --trust-replicas"
 
-    def layout_now(self) -> Served:
-        """Who serves which slots at this moment; [] for what is no cluster."""
+    def layout_now(self, take: Callable[[int], None]) -> Served:
+        """Who serves which slots at this moment; [] for what is no cluster. take: as for `look_at`."""
         if not self.cluster:
             return []
         with Connection(self.endpoint, timeout_s=self.timeout_s) as connection:
-            layout = layout_of(connection, self.name, lambda count: None)
+            layout = layout_of(connection, self.name, take)
         return _served([(self._primary(group).address, tuple(group.slots)) for group in layout.groups])
 
     def layout_before(self) -> Served:

@@ -24,9 +24,7 @@ def stream(work: Work, lane: Lane, item: Large) -> Steps:
     count = _FIRST_ENTRIES
     while item.cursor != "end":
         words = ("XRANGE", KEY, item.cursor or "-", "+", "COUNT", count)
-        keys = [item.subject.key]
-        payloads = lane.a.pack_each(keys, words), lane.b.pack_each(keys, words)
-        answer = yield Ask(Mode.REPLIES, *payloads, 1, count, "stream")
+        answer = yield Ask(Mode.REPLIES, *lane.pack_each([item.subject.key], words), 1, count, "stream")
         a, b = entries((answer.a or [None])[0]), entries((answer.b or [None])[0])
         full = [max(each, key=stream_id) for each in (a, b) if len(each) == count]
         end = min(full, key=stream_id) if full else None
@@ -37,28 +35,27 @@ def stream(work: Work, lane: Lane, item: Large) -> Steps:
         weight = max(1, sum(map(len, a.values())) // max(1, len(a)))
         count = max(1, min(_ENTRIES, WINDOW_BYTES // weight, 4 * count))
     work.found(item.subject, item.findings, item.expires_at)
-    yield from groups(work, lane, {item.subject.key: item.expires_at})
+    yield from groups(work, lane, [item.subject.key], {item.subject.key: item.expires_at})
 
 
 def _up_to(ids: Mapping[bytes, bytes], end: bytes) -> dict[bytes, bytes]:
     return {each: value for each, value in ids.items() if stream_id(each) <= stream_id(end)}
 
 
-def groups(work: Work, lane: Lane, expiries: Mapping[bytes, float | None]) -> Steps:
-    """Compare streams' last ids, consumer groups, consumers and pending entries. expiries: by key."""
-    keys = list(expiries)
-    commands = (("XINFO", "STREAM", KEY), ("XINFO", "GROUPS", KEY))
-    payloads = lane.a.pack_each(keys, *commands), lane.b.pack_each(keys, *commands)
+def groups(work: Work, lane: Lane, keys: Sequence[bytes], expiries: Mapping[bytes, float | None]) -> Steps:
+    """Compare streams' last ids, consumer groups, consumers and pending entries. expiries: by key, of those that do."""
+    payloads = lane.pack_each(keys, ("XINFO", "STREAM", KEY), ("XINFO", "GROUPS", KEY))
     answer = yield Ask(Mode.REPLIES, *payloads, 2 * len(keys), 0, "about")
     a, b = answer.a or [], answer.b or []
     for number, key in enumerate(keys):
-        subject, expires_at = Subject(work.db, key, "stream"), expiries[key]
-        if refused_here(work, subject, a[2 * number : 2 * number + 2] + b[2 * number : 2 * number + 2]):
+        subject, expires_at = Subject(work.db, key, "stream"), expiries.get(key)
+        streams, listed = (a[number], b[number]), (a[len(keys) + number], b[len(keys) + number])
+        if refused_here(work, subject, [*streams, *listed]):
             continue
-        last_a, last_b = _last_id(a[2 * number]), _last_id(b[2 * number])
+        last_a, last_b = map(_last_id, streams)
         if last_a != last_b:
             work.found(subject, [Finding("stream_id", None, last_a, last_b)], expires_at)
-        groups_a, groups_b = _groups(a[2 * number + 1]), _groups(b[2 * number + 1])
+        groups_a, groups_b = map(_groups, listed)
         work.found(subject, group_difference(groups_a, groups_b), expires_at)
         for group in sorted(groups_a.keys() & groups_b.keys()):
             yield from _consumers(work, lane, subject, group, expires_at)

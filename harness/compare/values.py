@@ -18,7 +18,6 @@ from harness.resp.encode import KEY, Placeholder
 from harness.resp.replies import ErrorReply, Reply, Status
 
 SMALL = 128  # elements up to which a value is read whole
-SHORT = 16
 SMALL_STRING = 4096  # bytes
 _ASKED = 2 * SMALL  # elements asked for, so that a small value that grew meanwhile shows
 _ASKED_STRING = 2 * SMALL_STRING
@@ -32,9 +31,9 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class ValueType:
-    """length, whole: commands for the number of elements and for a small value. size: up to which it is small; short:
-    up to which nobody asks how heavy its elements are. difference: of two replies to `whole`. needs: every command that
-    comparing this type may take. cut: how a reply to `whole` begins that may be only a part of the value.
+    """length, whole: commands for the number of elements and for a small value. size: up to which it is small.
+    difference: of two replies to `whole`. needs: every command that comparing this type may take. cut: how a reply to
+    `whole` begins that may be only a part of the value.
     """
 
     length: Words
@@ -42,7 +41,6 @@ class ValueType:
     difference: Callable[[Reply, Reply], list[Finding]]
     needs: tuple[str, ...]
     size: int = SMALL
-    short: int = SHORT
     cut: bytes = b""
 
     def is_cut(self, reply: Reply) -> bool:
@@ -115,7 +113,6 @@ TYPES: dict[str, ValueType] = {
         ("GETRANGE", KEY, 0, _ASKED_STRING - 1),
         _strings,
         ("STRLEN", "GETRANGE"),
-        SMALL_STRING,
         SMALL_STRING,
         b"$%d\r\n" % _ASKED_STRING,
     ),

@@ -81,15 +81,20 @@ class Connection:
         return encode.command(*[word if isinstance(word, bytes) else str(word) for word in words])
 
     def pack_each(self, keys: Sequence[bytes], *commands: Sequence[Argument | encode.Placeholder]) -> bytes:
-        """These commands for every key, key by key; `encode.KEY` in a command stands for the key.
+        """Each of these commands for every key, one command after the other; `encode.KEY` stands for the key.
 
-        HarnessError where the endpoint's scope does not allow them: each is checked with the first key, since the
-        others differ by nothing but the key.
+        HarnessError as in `check_each`.
+        """
+        self.check_each(keys, *commands)
+        return encode.for_each_key(keys, commands)
+
+    def check_each(self, keys: Sequence[bytes], *commands: Sequence[Argument | encode.Placeholder]) -> None:
+        """HarnessError where the endpoint's scope does not allow these commands: each is checked with the first key,
+        since the others differ by nothing but the key.
         """
         if keys and self._guard is not None:
             for words in commands:
                 self._guard.check([keys[0] if isinstance(word, encode.Placeholder) else word for word in words])
-        return encode.for_each_key(keys, commands)
 
     def peek(self, at_least: int) -> bytearray:
         """What has come and was not taken, once that is at_least so many bytes; nothing is taken by it."""

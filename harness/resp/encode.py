@@ -9,7 +9,7 @@ thousand records of one length. The thousand are kept as bytes, and one strided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import accumulate
 
@@ -178,20 +178,40 @@ class Placeholder(Enum):
 KEY = Placeholder.KEY
 
 
+class Keys(list[bytes]):
+    """Keys that are asked about more than once: they are encoded once, and every part of them has it too."""
+
+    def __init__(self, keys: Iterable[bytes], bulks: list[bytes] | None = None) -> None:
+        super().__init__(keys)
+        self.bulks = bulks if bulks is not None else [b"$%d\r\n%b\r\n" % (len(key), key) for key in self]
+
+    def part(self, first: int, last: int) -> Keys:
+        """keys[first:last]"""
+        return Keys(self[first:last], self.bulks[first:last])
+
+
 def for_each_key(keys: Sequence[bytes], commands: Sequence[Sequence[bytes | str | int | float | Placeholder]]) -> bytes:
-    """The commands for the first key, then for the second, …; one format operation a key."""
-    template = b"".join([_template(words) for words in commands])
-    times = sum(word is KEY for words in commands for word in words)
-    bulks = [b"$%d\r\n%b\r\n" % (len(key), key) for key in keys]
-    if times == 1:
-        return b"".join([template % bulk for bulk in bulks])
-    return b"".join([template % ((bulk,) * times) for bulk in bulks])
+    """The first command for every key, then the second for every key, …"""
+    if not keys:
+        return b""
+    bulks = keys.bulks if isinstance(keys, Keys) else Keys(keys).bulks
+    return b"".join([_of_all(words, bulks) for words in commands])
 
 
-def _template(words: Sequence[bytes | str | int | float | Placeholder]) -> bytes:
-    pieces = [b"%b" if isinstance(word, Placeholder) else _fixed(word) for word in words]
-    return array_header(len(words)) + b"".join(pieces)
+def _of_all(words: Sequence[bytes | str | int | float | Placeholder], bulks: list[bytes]) -> bytes:
+    """One command for every key; where the key occurs once in it, that is one join."""
+    places = [place for place, word in enumerate(words) if isinstance(word, Placeholder)]
+    if len(places) != 1:
+        template = array_header(len(words)) + b"".join([_template(word) for word in words])
+        return b"".join([template % ((each,) * len(places)) for each in bulks])
+    before = array_header(len(words)) + b"".join(map(_fixed, words[: places[0]]))  # type: ignore[arg-type]
+    after = b"".join(map(_fixed, words[places[0] + 1 :]))  # type: ignore[arg-type]
+    return before + (after + before).join(bulks) + after
+
+
+def _template(word: bytes | str | int | float | Placeholder) -> bytes:
+    return b"%b" if isinstance(word, Placeholder) else _fixed(word).replace(b"%", b"%%")
 
 
 def _fixed(word: bytes | str | int | float) -> bytes:
-    return bulk(word if isinstance(word, bytes) else str(word).encode()).replace(b"%", b"%%")
+    return bulk(word if isinstance(word, bytes) else str(word).encode())

@@ -68,7 +68,7 @@ def test_go_comes_with_the_last_fail_mended(source: Endpoint, tmp_path: Path) ->
         stop_following(target)
         report = accept(source, target, QUICK)
         assert (report.verdict, fails(report)) == ("no-go", ["memory", "ACL users"])
-        assert "are needed, 1.0 MB are allowed" in found(report, "memory")
+        assert "for the backlog), 1.0 MB are allowed" in found(report, "memory")
         assert found(report, "ACL users") == "the target lacks the ACL user app"
         assert report.cutover[0].startswith("Do not cut over")
         with client_of(target) as client:

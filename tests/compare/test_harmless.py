@@ -72,8 +72,8 @@ def test_a_connection_packs_nothing_else_for_many_keys(pair: Pair) -> None:
             connection.pack_each([b"k", b"l"], ("TYPE", KEY), ("DEL", KEY))
         packed = connection.pack_each([b"100%", b"\r\n"], ("LRANGE", KEY, 0, 9), ("PTTL", KEY))
     assert packed == (
-        b"*4\r\n$6\r\nLRANGE\r\n$4\r\n100%\r\n$1\r\n0\r\n$1\r\n9\r\n*2\r\n$4\r\nPTTL\r\n$4\r\n100%\r\n"
-        b"*4\r\n$6\r\nLRANGE\r\n$2\r\n\r\n\r\n$1\r\n0\r\n$1\r\n9\r\n*2\r\n$4\r\nPTTL\r\n$2\r\n\r\n\r\n"
+        b"*4\r\n$6\r\nLRANGE\r\n$4\r\n100%\r\n$1\r\n0\r\n$1\r\n9\r\n*4\r\n$6\r\nLRANGE\r\n$2\r\n\r\n\r\n$1\r\n0\r\n$1\r\n9\r\n"
+        b"*2\r\n$4\r\nPTTL\r\n$4\r\n100%\r\n*2\r\n$4\r\nPTTL\r\n$2\r\n\r\n\r\n"
     )
 
 

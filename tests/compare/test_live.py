@@ -15,7 +15,9 @@ import redis
 from harness.endpoint.address import Endpoint
 from harness.endpoint.client import connect
 from harness.errors import ExitCode, UsageError
+from harness.resp.replies import Reply
 from tests.compare.made import client_of, look, on_both, seen
+from tests.compare.pretend import pretending
 from tests.support.pairs import ENGINES, chain, stop_following
 
 WRITES_PER_S = 1_000
@@ -123,6 +125,23 @@ def test_what_expires_between_two_looks_does_not_become_equal(pair: tuple[Endpoi
     outcome = look(pair, tolerance_s=0.5, pause_s=2.0, rounds=2)
     assert seen(outcome) == [("lost", "missing_key", None, b"string", None)]
     assert outcome.totals.expired == 1
+
+
+def test_what_expires_while_its_value_is_read_is_no_difference(pair: tuple[Endpoint, Endpoint]) -> None:
+    """It is there on both sides at its first look, with little time left; then gone on one side, and on both."""
+    on_both(pair, lambda client: client.rpush("short", 1, 2, 3) and client.pexpire("short", 400))
+
+    def late(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
+        if words[0] == b"LRANGE":
+            with client_of(pair[1]) as client:
+                while client.exists("short"):
+                    time.sleep(0.01)
+        return ask()
+
+    on_both(pair, lambda client: client.set("other", "v"))
+    with pretending(pair[1], late) as front:
+        outcome = look((pair[0], front), tolerance_s=0.5)
+    assert (outcome.verdict, seen(outcome)) == ("equal", [])
 
 
 def test_one_server_given_twice_is_refused(followed: list[Endpoint]) -> None:

@@ -110,6 +110,47 @@ def test_groups_and_pending_entries_of_streams(pair: Pair) -> None:
     ]
 
 
+def test_consumers_deliveries_and_what_a_group_has_read(pair: Pair) -> None:
+    """How long ago an entry was delivered is no difference; who has it, how often, and what was read are."""
+
+    def fill(client: object) -> None:
+        for number in range(1, 6):
+            client.xadd("s", {"a": number}, id=f"1-{number}")  # type: ignore[attr-defined]
+        client.xgroup_create("s", "g", "0")  # type: ignore[attr-defined]
+        client.xreadgroup("g", "one", {"s": ">"}, count=3)  # type: ignore[attr-defined]
+
+    on_both(pair, fill)
+    with client_of(pair[1]) as client:
+        client.xclaim("s", "g", "one", 0, ["1-1"], retrycount=4)
+        client.xclaim("s", "g", "two", 0, ["1-2"], retrycount=1, force=True)
+        client.execute_command("XGROUP", "SETID", "s", "g", "1-3", "ENTRIESREAD", 2)
+    assert seen(look(pair)) == [
+        ("s", "group", b"g", b"1-3, 3 read", b"1-3, 2 read"),
+        ("s", "consumer", b"two", None, b"two"),
+        ("s", "pending", b"1-1", b"one, 1 deliveries", b"one, 4 deliveries"),
+    ]
+
+
+def test_a_value_may_be_larger_than_its_report(pair: Pair) -> None:
+    on_both(pair, lambda client: client.rpush("k", b"x" * 3_000_000))
+    with client_of(pair[1]) as client:
+        client.lset("k", 0, b"x" * 2_999_999 + b"y")
+    ((_, kind, at, expected, found),) = seen(look(pair))
+    assert (kind, at) == ("element", 0)
+    assert isinstance(expected, bytes)
+    assert expected.startswith(b"x" * 4_096 + b"... (3000000 bytes, SHA-256 ")
+    assert expected != found
+
+
+def test_a_type_that_is_left_out_is_said(pair: Pair) -> None:
+    on_both(pair, lambda client: client.set("k", "v"))
+    for side, endpoint in enumerate(pair):
+        with client_of(endpoint) as client:
+            client.rpush("other", side)
+    outcome = look(pair, skip_types=("list",))
+    assert verdict_line(outcome).startswith("EQUAL IN PART: of what was looked at (no values of type list), B holds")
+
+
 def test_times_to_live_of_hash_fields(valkeys: Pair) -> None:
     for side, endpoint in enumerate(valkeys):
         with client_of(endpoint) as client:

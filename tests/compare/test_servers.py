@@ -14,7 +14,7 @@ from harness.compare.side import Side, look_at
 from harness.endpoint.address import Endpoint
 from harness.errors import ExitCode, UsageError
 from harness.resp.replies import ErrorReply, Reply
-from harness.slots import SLOTS, slot_of
+from harness.slots import SLOTS, shard_of, slot_of
 from tests.compare.clusters import cluster
 from tests.compare.made import client_of, look, on_both, seen
 from tests.compare.pretend import pretending, refusing
@@ -32,10 +32,13 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Endpoint]]:
 
 
 def _fill(shards: list[Endpoint]) -> None:
-    for number in range(1_000):
-        key = f"k{number}"
-        with client_of(shards[3 * slot_of(key.encode()) // SLOTS]) as client:
-            client.set(key, "v")
+    for number, endpoint in enumerate(shards):
+        with client_of(endpoint) as client:
+            pipe = client.pipeline(transaction=False)
+            for key in (f"k{each}" for each in range(1_000)):
+                if shard_of(slot_of(key.encode()), len(shards)) == number:
+                    pipe.set(key, "v")
+            pipe.execute()
 
 
 def test_slots() -> None:

@@ -79,7 +79,7 @@ def test_nodes_of_a_topology(tmp_path: Path) -> None:
 def test_a_file_of_the_other_kind_says_which_command_takes_it(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text(f"{HEAD}source: redis://a\ntarget: redis://b\n")
-    with pytest.raises(ScenarioError, match=r"kind: expected a scenario, not a plan; `harness accept` takes takes"):
+    with pytest.raises(ScenarioError, match=r"kind: expected a scenario, not a plan; `harness accept` takes"):
         load(file)
     file.write_text("version: 1\nkind: plann\n")
     with pytest.raises(ScenarioError, match="kind: expected scenario or plan, not 'plann'; did you mean 'plan'"):
