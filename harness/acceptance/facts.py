@@ -94,12 +94,13 @@ class Facts:
 @dataclass
 class Survey:
     """What the source's keys are. large: (db, key, bytes) of the largest above LARGE_BYTES; measured: whether sizes
-    could be asked for.
+    could be asked for; encodings: how the source holds values, as far as it says.
     """
 
     types: dict[str, int] = field(default_factory=dict)
     large: list[tuple[int, bytes, int]] = field(default_factory=list)
     measured: bool = True
+    encodings: set[str] = field(default_factory=set)
 
 
 _SETTINGS = (
@@ -176,11 +177,12 @@ def survey(side: Side, pace: Pace) -> Survey:
 
 
 def _page(found: Survey, lane: Lane, db: int, keys: list[bytes]) -> Steps:
-    commands: tuple[tuple[str | int | object, ...], ...] = (("TYPE", KEY), ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
-    payload = lane.a.pack_each(keys, *commands)  # type: ignore[arg-type]
-    answer: Answer = yield Ask(Mode.LINES, payload, b"", 2 * len(keys))
+    count, sizes = len(keys), ("MEMORY", "USAGE", KEY, "SAMPLES", 5)
+    payload = lane.a.pack_each(keys, ("TYPE", KEY), sizes, ("OBJECT", "ENCODING", KEY))
+    answer: Answer = yield Ask(Mode.LINES, payload, b"", 3 * count)
     lines = answer.lines_a.split(b"\r\n")
-    for key, kind, size in zip(keys, lines[: len(keys)], lines[len(keys) : -1], strict=True):
+    found.encodings |= {line.decode("utf-8", "replace") for line in lines[2 * count :] if line[:1].isalpha()}
+    for key, kind, size in zip(keys, lines[:count], lines[count : 2 * count], strict=True):
         name = kind[1:].decode("utf-8", "replace")
         found.types[name] = found.types.get(name, 0) + 1
         if size.startswith(b"-"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.acceptance.facts import LARGE_BYTES, Facts, Survey
 from harness.acceptance.feeding import cannot_feed
 from harness.acceptance.model import Check, Grade
 from harness.acceptance.product import Product
+from harness.engine.catalogue import version_key
 from harness.resp.replication_info import REPLICATION_COMMANDS, replica_buffer_limit
 
 CORE_TYPES = frozenset({"string", "list", "hash", "set", "zset", "stream"})
@@ -108,6 +109,12 @@ def types(case: Case) -> Check:
     strange = sorted(set(case.survey.types) - CORE_TYPES - {"none"})
     if strange:
         return _fail("types", f"keys of type {', '.join(strange)}", "load the modules that know them on the target")
+    if unknown := _encodings_unknown(case):
+        return _warn(
+            "types",
+            f"the source holds values as {_list(unknown)}, which the target does not know",
+            "move the data by commands: the target can't load this by replication, RDB or RESTORE",
+        )
     lacking = sorted((case.source.modules or frozenset()) - (case.target.modules or frozenset()))
     if lacking:
         return _warn(
@@ -116,6 +123,23 @@ def types(case: Case) -> Check:
     return _pass(
         "types", ", ".join(f"{count} {kind}" for kind, count in sorted(case.survey.types.items())) or "no keys"
     )
+
+
+# encoding: family: from which version on; where a family is not named, all its versions know it
+_ENCODINGS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "listpack": {"redis": (7,)},
+    "listpackex": {"redis": (7, 4), "valkey": (1000,), "redict": (1000,)},
+    "quicklist": {"redis": (3, 2)},
+    "stream": {"redis": (5,)},
+}
+
+
+def _encodings_unknown(case: Case) -> list[str]:
+    target = _version(case.target)
+    if target is None:
+        return []
+    since = {encoding: known.get(target[0], (0,)) for encoding, known in _ENCODINGS.items()}
+    return sorted(each for each in case.survey.encodings if version_key(target[1]) < since.get(each, (0,)))
 
 
 def databases(case: Case) -> Check:

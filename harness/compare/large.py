@@ -103,7 +103,7 @@ def _frames(lane: Lane, item: Large, command: str) -> Generator[Ask, Answer, lis
     """Length and beginning on A and on B. The beginning is compared as it comes, and a glimpse of it kept."""
     a, b = yield from _lengths(lane, item, _COUNT[command], "frame")
     words = (command, KEY, 0, HEAD - 1 if HEAD * item.weight <= WINDOW_BYTES else 0)
-    answer = yield Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, HEAD, "frame")
+    answer = yield Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, HEAD, item.subject.kind)
     head = answer.head if answer.same else b""
     return [frame_of(a, head), frame_of(b, head)]
 
@@ -188,7 +188,7 @@ def _same(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> G
         piece.learn(asked, answer.size)
         if command in _BULKS and answer.same:
             piece.torn = first > 0 and not joined(piece.tail, answer.head, _BULKS[command])
-            piece.tail = answer.tail[-EDGE:]
+        piece.tail = answer.tail[-EDGE:] if answer.same else b""
         return answer.same
     call = (work.digest, _SCRIPT[command], 1, item.subject.key, first, last)
     answer = yield Ask(Mode.REPLIES, lane.a.pack(*call), lane.b.pack(*call), 1, elements_asked, "digest")

@@ -130,17 +130,12 @@ def _judge_state(work: Work, key: bytes, state: _State, took_s: float) -> str | 
 
 def _values(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries) -> Steps:
     """Compare the values of keys that have this type on both sides."""
-    value_type, count = TYPES[kind], len(keys)
-    asked, weighing = lane.pack_each(keys, value_type.length), b""
-    if work.weighs and kind != "string":
-        weighing = lane.a.pack_each(keys, ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
-    answer = yield Ask(Mode.LINES, asked[0] + weighing, asked[1], 2 * count if weighing else count)
-    told_a, told_b = _lengths(answer.lines_a), _lengths(answer.lines_b)
-    lengths, weights = told_a[:count], told_a[count:]
-    longer = lengths if lengths == told_b else list(map(max, lengths, told_b))
+    value_type = TYPES[kind]
+    lengths, others, weights = yield from _measured(work, lane, kind, keys)
+    weighed = bool(weights)
+    longer = lengths if lengths == others else list(map(max, lengths, others))
     if max(longer) > value_type.size or max(weights, default=0) > WINDOW_BYTES:
-        weights = weights or [0] * count
-        rows = list(zip(keys, lengths, told_b, weights, strict=True))
+        rows = list(zip(keys, lengths, others, weights or [0] * len(keys), strict=True))
         large = [max(row[1], row[2]) > value_type.size or row[3] > WINDOW_BYTES for row in rows]
         work.large += [
             Large(Subject(work.db, key, kind), a, b, expiries.get(key), weight // max(1, a))
@@ -148,13 +143,31 @@ def _values(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries) -
         ]
         small = [not each for each in large]
         keys = Keys(compress(keys, small))
-        longer, weights = list(compress(longer, small)), list(compress(weights, small)) if weighing else []
-    costs = longer if not weights else [weight // _UNIT for weight in weights]
-    if kind == "string":
-        costs = [length // _UNIT for length in longer]
-    budget = WINDOW_BYTES // _UNIT if weights or kind == "string" else None
+        longer, weights = list(compress(longer, small)), list(compress(weights, small))
+    costs, budget = longer, None
+    if weighed or kind == "string":
+        costs = [size // _UNIT for size in (weights if weighed else longer)]
+        budget = WINDOW_BYTES // _UNIT
     for window, size in _windows(work, keys, costs, budget):
         yield from _window(work, lane, kind, window, expiries, size)
+
+
+def _measured(
+    work: Work, lane: Lane, kind: str, keys: Keys
+) -> Generator[Ask, Answer, tuple[list[int], list[int], list[int]]]:
+    """Lengths on A and on B; and the bytes that A uses for each, [] where nobody says."""
+    asked, count = lane.pack_each(keys, TYPES[kind].length), len(keys)
+    if not work.weighs or kind == "string":
+        answer = yield Ask(Mode.LINES, *asked, count)
+        return _lengths(answer.lines_a), _lengths(answer.lines_b), []
+    weighing = lane.a.pack_each(keys, ("MEMORY", "USAGE", KEY, "SAMPLES", 5))
+    if work.strict:  # then both sides are asked the same
+        answer = yield Ask(Mode.LINES, *asked, count)
+        weights = yield Ask(Mode.LINES, weighing, b"", count)
+        return _lengths(answer.lines_a), _lengths(answer.lines_b), _lengths(weights.lines_a)
+    answer = yield Ask(Mode.LINES, asked[0] + weighing, asked[1], 2 * count)
+    of_a = _lengths(answer.lines_a)
+    return of_a[:count], _lengths(answer.lines_b), of_a[count:]
 
 
 def _lengths(lines: bytes) -> list[int]:
@@ -187,7 +200,7 @@ def _window(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries, s
             if kind == "stream":
                 yield from groups(work, lane, keys, expiries)
             return
-        if answer.size > _TOO_MUCH:  # to be held in one piece
+        if answer.size > _TOO_MUCH and kind != "string":  # to be held in one piece
             work.large += [Large(Subject(work.db, key, kind), 0, 0, expiries.get(key)) for key in keys]
             return
     answer = yield Ask(Mode.REPLIES, *lane.pack_each(keys, TYPES[kind].whole), len(keys), size, kind)

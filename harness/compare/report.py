@@ -76,7 +76,8 @@ def html_page(outcome: Outcome) -> str:
 
 
 _STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222;overflow-wrap:anywhere}"
+    "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222;"
+    "overflow-wrap:anywhere}"
     "h1{border-left:.5rem solid #888;padding-left:.7rem}.equal h1{border-color:#2a7d3b}"
     ".different h1{border-color:#b3261e}.unknown h1{border-color:#b58900}"
     "table{border-collapse:collapse;margin:1rem 0;width:100%}"

@@ -128,6 +128,7 @@ READS: dict[str, Rule] = {
     "LRANGE": _window(),
     "MEMORY USAGE": _takes(3, 3),
     "MODULE LIST": _takes(0, 0),
+    "OBJECT ENCODING": _KEY,
     "PING": _takes(0, 1),
     "PTTL": _KEY,
     "READONLY": _takes(0, 0),

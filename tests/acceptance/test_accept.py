@@ -22,7 +22,8 @@ from harness.endpoint.address import Endpoint
 from harness.endpoint.read_only import READS
 from harness.errors import ExitCode, UsageError
 from tests.compare.clusters import free_port
-from tests.compare.made import client_of
+from tests.compare.made import client_of, on_both
+from tests.compare.pretend import pretending, without_run_id
 from tests.support.monitor import Monitor
 from tests.support.pairs import FAST, chain, follow, stop_following
 from tests.support.servers import running
@@ -156,6 +157,34 @@ def test_what_can_not_be_reached_is_a_fail_with_its_reason(source: Endpoint, tmp
 def test_one_server_given_twice_is_refused(source: Endpoint) -> None:
     with pytest.raises(UsageError, match=r"source .* and target .* are one and the same server"):
         accept(source, source, QUICK)
+
+
+def test_two_that_nobody_can_tell_apart_and_two_that_are_empty_are_unknown(tmp_path: Path) -> None:
+    with running("valkey-server", tmp_path / "a") as a, running("valkey-server", tmp_path / "b") as b:
+        report = accept(a, b, QUICK)
+        assert (report.verdict, grades(report)["comparison"]) == ("unknown", "not possible here")
+        assert "neither side has a key" in found(report, "comparison")
+        on_both((a, b), lambda client: client.set("k", "v"))
+        with pretending(a, without_run_id) as front:
+            report = accept(front, b, QUICK)
+            assert (report.verdict, grades(report)["two servers"]) == ("unknown", "not possible here")
+            known = replace(QUICK, comparison=replace(QUICK.comparison, different_servers=True))
+            assert accept(front, b, known).verdict == "go"
+
+
+def test_a_decision_is_not_made_on_a_replicas_word(tmp_path: Path) -> None:
+    """The replica of the target still has what the target itself lost."""
+    with (
+        chain("valkey-server", tmp_path / "pair") as (target, copy),
+        running("valkey-server", tmp_path / "s") as source,
+    ):
+        on_both((source, target), lambda client: client.set("k", "v"))
+        with client_of(target) as client, client_of(copy) as second:
+            client.wait(1, 30_000)
+            second.config_resetstat()
+        assert accept(source, target, QUICK).verdict == "go"
+        with client_of(copy) as client:
+            assert not {"cmdstat_scan", "cmdstat_strlen"} & set(client.info("commandstats"))  # type: ignore[arg-type]
 
 
 def test_the_command(source: Endpoint, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
