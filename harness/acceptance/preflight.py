@@ -252,8 +252,8 @@ def _events(flags: str) -> set[str]:
 
 
 def backlog(case: Case) -> Check:
-    size = _number(case.source.setting("repl-backlog-size"))
-    if size is None or case.write_rate is None:
+    size = case.source.backlog
+    if not size or case.write_rate is None:
         return _not_possible("backlog", "the source hides its backlog size, or how much is written")
     case.figures["write rate bytes per s"] = round(case.write_rate)
     if not case.write_rate:

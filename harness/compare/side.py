@@ -216,7 +216,7 @@ def tell_apart(a: Side, b: Side) -> str:
     if a.run_ids & b.run_ids or addresses or ids or a.endpoint.address == b.endpoint.address:
         raise UsageError(f"{a.name} ({a.endpoint}) and {b.name} ({b.endpoint}) are one and the same server; give two")
     hidden = [side.name for side in (a, b) if not all(shard.identity.run_id for shard in side.shards)]
-    if not hidden or (a.version and b.version and a.version != b.version):
+    if not hidden:
         return ""
     return (
         f"{' and '.join(hidden)} hides its run_id, so that nobody can tell whether A and B are two servers; "

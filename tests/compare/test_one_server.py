@@ -10,7 +10,6 @@ from harness.endpoint.address import Endpoint
 from harness.errors import ExitCode, UsageError
 from tests.compare.made import client_of, look, on_both, seen
 from tests.compare.pretend import pretending, without_run_id
-from tests.support.servers import running
 
 Pair = tuple[Endpoint, Endpoint]
 
@@ -32,14 +31,6 @@ def test_where_nobody_can_tell_it_is_unknown(pair: Pair) -> None:
         with client_of(pair[1]) as client:
             client.set("k", "other")
         assert seen(look((pair[1], front))) == [("k", "value", 0, b"other", b"v")]
-
-
-def test_two_versions_are_two_servers(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with running("valkey-server", tmp_path_factory.mktemp("other")) as other:
-        on_both((pair[0], other), lambda client: client.set("k", "v"))
-        same_version = other if pair[0] == other else pair[0]
-        with pretending(other, without_run_id) as front:
-            assert look((same_version, front)).verdict == "equal"
 
 
 def test_a_database_in_the_url_is_refused(pair: Pair) -> None:
