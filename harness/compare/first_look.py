@@ -14,7 +14,7 @@ from harness.compare.model import UNREADABLE, Finding, Options, Subject
 from harness.compare.pace import Pace
 from harness.compare.pages import page
 from harness.compare.side import Side
-from harness.compare.state import Progress
+from harness.compare.state import SCANNED, Progress
 from harness.compare.work import Found, Large, Work
 from harness.resp.connection import AccessRefused
 from harness.resp.encode import KEY, Keys
@@ -76,7 +76,8 @@ class FirstLook:
             with Lanes(*self.sides, at.db) as lanes:
                 lanes.for_key(b"")  # is there such a database at all?
                 self._larges(work, lanes)
-                pages = lanes.scan(side, at.shard, at.cursor, self.options.keys, self.pace)
+                left = at.cursor != SCANNED
+                pages = lanes.scan(side, at.shard, at.cursor, self.options.keys, self.pace) if left else iter(())
                 while self._slice(work, lanes, pages):
                     self.stored()
         except AccessRefused as refusal:
@@ -95,7 +96,7 @@ class FirstLook:
                 if found is None:
                     more = False
                     return
-                at.cursor, keys = found
+                at.cursor, keys = (SCANNED if found[0] == "0" else found[0]), found[1]
                 for lane, group in lanes.sorted(self._sampled(keys)) if keys else ():
                     if group:
                         yield lane, step(work, lane, group)
@@ -103,7 +104,7 @@ class FirstLook:
         self._exchange.run(tasks())
         self._look_soon()
         self._larges(work, lanes)
-        return more and at.cursor != "0"
+        return more and at.cursor != SCANNED
 
     def _larges(self, work: Work, lanes: Lanes) -> None:
         """The values that were too large for a page. What is done of one is in its position, so they can be stored."""

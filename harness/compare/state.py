@@ -18,6 +18,7 @@ from harness.compare.work import Found, Large
 from harness.errors import UsageError
 
 VERSION = 1
+SCANNED = "end"  # in place of a cursor: the shard's pages are all begun
 
 
 @dataclass

@@ -28,7 +28,7 @@ def case(source: Facts, target: Facts) -> Case:
     ("limits", "backlogs", "grade"),
     [
         ((200, 200), (1, 1), Grade.PASS),
-        ((150, 150), (10, 10), Grade.WARN),
+        ((130, 130), (10, 10), Grade.WARN),
         ((110, 100), (6, 6), Grade.FAIL),  # the data alone would fit
         ((100, 99), (0, 0), Grade.FAIL),
         ((100, None), (0, 0), Grade.NOT_POSSIBLE),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -60,5 +61,5 @@ def _join(nodes: list[Endpoint]) -> None:
 
 def _is_whole(client: redis.Redis, shards: int) -> bool:
     slots = client.execute_command("CLUSTER", "SLOTS")
-    info = str(client.execute_command("CLUSTER INFO"))
-    return len(slots) == shards and "ok" in info
+    info: Any = client.execute_command("CLUSTER INFO")
+    return len(slots) == shards and str(info["cluster_state"]) in ("ok", "b'ok'")
