@@ -113,7 +113,7 @@ class FirstLook:
 
         def store() -> None:
             nonlocal stored_at
-            if time.monotonic() - stored_at > SLICE_S:
+            if time.monotonic() - stored_at > SLICE_S and not self._sudden:  # what waits for its look is not stored
                 self.stored()
                 stored_at = time.monotonic()
 
