@@ -2,12 +2,12 @@
 
 A mistake in that code would go out in a command, come back in a reply, be found equal to itself, and be judged valid.
 So whoever compares holds samples of what is expected against naive formatting: the first, the last and another element
-of each piece, its length, and all of a piece in which the number of digits changes. Pure.
+of each piece, those on both sides of every power of ten, and the length. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from harness.errors import HarnessError
 
@@ -29,19 +29,26 @@ def pair(number: int) -> bytes:
 
 def check_sample(built: bytes, first: int, count: int, naive: Naive, *, descending: bool = False) -> None:
     """HarnessError where `built` can't be first, first + 1, … (count numbers; the last one first where descending)."""
-    last = first + count - 1
-    if len(str(first)) != len(str(last)):
-        numbers = range(last, first - 1, -1) if descending else range(first, last + 1)
-        if built != b"".join([naive(number) for number in numbers]):
-            raise _wrong(first, count)
-        return
-    size = len(naive(first))
-    for index in (0, first * _SPREAD % count, count - 1):
-        start = index * size
-        if built[start : start + size] != naive(last - index if descending else first + index):
-            raise _wrong(first, count)
-    if len(built) != count * size:
+    parts = list(_of_one_width(first, count))
+    position = 0
+    for start, size in parts[::-1] if descending else parts:
+        length = len(naive(start))
+        for index in (0, start * _SPREAD % size, size - 1):
+            place = position + (size - 1 - index if descending else index) * length
+            if built[place : place + length] != naive(start + index):
+                raise _wrong(first, count)
+        position += size * length
+    if len(built) != position:
         raise _wrong(first, count)
+
+
+def _of_one_width(first: int, count: int) -> Iterator[tuple[int, int]]:
+    """The same numbers, cut at every power of ten: (first, count) each."""
+    end = first + count
+    while first < end:
+        stop = min(10 ** len(str(first)), end)
+        yield first, stop - first
+        first = stop
 
 
 def _wrong(first: int, count: int) -> HarnessError:
