@@ -76,7 +76,27 @@ def builders(values: int) -> dict[str, Way]:
                 hiredis.pack_command(("RPUSH", KEY, *range(first, first + count)))
 
         ways["build: hiredis.pack_command"] = packed
+    if has("numpy"):
+        ways["build: numpy, a digit column at a time"] = lambda: by_numpy(values)
     return ways
+
+
+def by_numpy(values: int) -> None:
+    """Runs of one width alone, as ours do them; the others are few."""
+    import numpy
+
+    for first, count in batches(values, A_COMMAND):
+        width = len(str(first))
+        if width != len(str(first + count - 1)):
+            continue
+        head = b"$%d\r\n" % width
+        records = numpy.empty((count, len(head) + width + 2), numpy.uint8)
+        records[:, : len(head)] = numpy.frombuffer(head, numpy.uint8)
+        numbers = numpy.arange(first, first + count)
+        for place in range(width):
+            records[:, len(head) + width - 1 - place] = numbers // 10**place % 10 + ord("0")
+        records[:, -2:] = numpy.frombuffer(b"\r\n", numpy.uint8)
+        records.tobytes()
 
 
 def writers(pair: Pair, values: int) -> dict[str, Way]:
@@ -214,7 +234,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     values, rows = options.values, []
-    missing = [name for name in ("hiredis", "glide") if not has(name)]
+    missing = [name for name in ("hiredis", "numpy", "glide") if not has(name)]
     with open_pair(Options()) as pair:
         for ways in (builders(values), writers(pair, values), readers(pair, values)):
             taken = in_turns({name: partial(seconds, way) for name, way in ways.items()}, options.rounds)

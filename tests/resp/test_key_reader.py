@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from harness.checker.evidence import KeyState, Run
 from harness.resp import encode
 from harness.resp.connection import Connection
-from harness.resp.key_reader import KeyRead, PageReader, RunJoiner, read_key
-from harness.resp.layouts import ListLayout
+from harness.resp.key_reader import KeyRead, PageReader, RunJoiner, page_size, read_key
+from harness.resp.layouts import ListLayout, SortedSetLayout
 from tests.support.scripted import ScriptedServer
 
 
@@ -57,7 +57,7 @@ class TestRealServers:
         ]
 
     def test_one_changed_element_divides_the_run_exactly_there(self, server):
-        for index in (0, 1, 4_999, 5_000, 5_001, 6_999, 49_999, 50_000, 59_998, 59_999):
+        for index in (0, 1, 3_999, 4_000, 4_001, 15_999, 16_000, 31_999, 32_000, 59_998, 59_999):
             fill(server, "list", *range(1, 60_001))
             with Connection(server) as connection:
                 connection.command("LSET", "list", index, 99_999_999)
@@ -184,6 +184,21 @@ class TestLies:
     def test_a_nil_in_place_of_the_list(self):
         with node(3, b"*-1\r\n") as server:
             assert read(server.endpoint)[0].error == "an unexpected reply: None"
+
+
+@pytest.mark.parametrize(
+    ("layout", "told", "size"),
+    [
+        (ListLayout(), 0, 16_000),
+        (ListLayout(), 3_000_000, 16_000),
+        (ListLayout(), 12_000_000, 32_000),
+        (ListLayout(), 300_000_000, 160_000),
+        (ListLayout("left"), 300_000_000, 16_000),
+        (SortedSetLayout(), 300_000_000, 16_000),
+    ],
+)
+def test_pages_of_a_very_long_list_grow_with_the_root_of_its_length(layout, told, size):
+    assert page_size(layout, told) == size
 
 
 class TestErrors:
