@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
@@ -82,7 +82,7 @@ class Cycle:
         """The shards of which a fault may cost acknowledged writes."""
         return frozenset(str(fault.failover) for fault in self.faults if fault.loses)
 
-    @property
+    @cached_property
     def by_canary(self) -> frozenset[str]:
         """The nodes whose offsets tell nothing."""
         return self.deployment.by_canary if isinstance(self.deployment, VouchedByCanary) else frozenset()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 CLIENT = "client"
 
@@ -98,25 +99,25 @@ class Topology:
         yield from _shared_ports(nodes)
         yield from _cycles(nodes)
 
-    @property
+    @cached_property
     def is_cluster(self) -> bool:
         """Whether its nodes make one cluster, each primary with its replicas a shard."""
         return any(node.in_cluster for node in self.nodes.values())
 
-    @property
+    @cached_property
     def replication_links(self) -> tuple[Link, ...]:
         return tuple(Link(node.replica_of, node.name) for node in self.nodes.values() if node.replica_of)
 
-    @property
+    @cached_property
     def links(self) -> tuple[Link, ...]:
         """Every link a fault can name: the replication links, then our client's to each node."""
         return self.replication_links + tuple(Link(CLIENT, name) for name in self.nodes)
 
-    @property
+    @cached_property
     def replicas(self) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes.values() if node.role is Role.REPLICA)
 
-    @property
+    @cached_property
     def primaries(self) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes.values() if node.role is Role.PRIMARY)
 
