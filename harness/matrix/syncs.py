@@ -21,7 +21,6 @@ PARTIAL = rf"Successful partial resynchronization with {_PRIMARY}"
 RECEIVED_FILE = rf"receiving \d+ bytes from {_PRIMARY} to disk"
 RECEIVED_STREAM_TO_FILE = rf"receiving streamed RDB from {_PRIMARY} with EOF to disk"
 RECEIVED_BY_PARSER = rf"receiving (?:\d+ bytes|streamed RDB) from {_PRIMARY}(?: with EOF)? to parser"
-OLD_SYNC = re.compile(rf"Retrying with SYNC|{_PRIMARY} does not support PSYNC|does not support PSYNC")
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class WarmServer:
     def __init__(self, engine: Engine, owner: Owner, folder: Path, *, large: bool = False) -> None:
         self.engine = engine
         self.role = "primary"
+        self.by_old_sync = False  # whether it follows by the SYNC of before PSYNC
         host = own_address(())
         (port,) = free_ports(host, 1)
         directives = (*_DIRECTIVES[:2], _LARGE_BACKLOG, _DIRECTIVES[3]) if large else _DIRECTIVES
@@ -159,7 +160,7 @@ class WarmServer:
         stop_replicating(self.ask)
         for name, value in self._settings.items():
             self.ask("CONFIG", "SET", name, value)
-        self._settings = {}
+        self._settings, self.by_old_sync = {}, False
         for left in self.folder.glob("temp-*.rdb"):  # by its second of time, a name that the next sync may want
             left.unlink(missing_ok=True)
         self.ask("FLUSHALL")
@@ -213,7 +214,7 @@ class Pool:
         self._owner, self._large = owner, large
         self._folder = owner.folder("replication-harness")
         self._lock = threading.Lock()
-        self._free: dict[tuple[str, str], list[WarmServer]] = {}
+        self._free: dict[tuple[Engine, str], list[WarmServer]] = {}
         self._all: list[WarmServer] = []
 
     def lease(self, engine: Engine, role: str = "primary") -> WarmServer:
@@ -221,7 +222,7 @@ class Pool:
         replica would give it a partial resync. SetupError where it can't be started.
         """
         with self._lock:
-            if free := self._free.get((engine.name, role)):
+            if free := self._free.get((engine, role)):
                 return free.pop()
             server = WarmServer(engine, self._owner, self._folder / str(len(self._all)), large=self._large)
             server.role = role
@@ -236,7 +237,7 @@ class Pool:
         for server in cleaned:  # once none of them follows another any more
             if self._tried(server, server.await_alone):
                 with self._lock:
-                    self._free.setdefault((server.engine.name, server.role), []).append(server)
+                    self._free.setdefault((server.engine, server.role), []).append(server)
 
     @staticmethod
     def _tried(server: WarmServer, step: Callable[[], None]) -> bool:
