@@ -73,15 +73,7 @@ def _own_keyring() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="harness-keyring-") as scratch:
             command = ["apt-get", "download", "-qq", _KEYRING_PACKAGE]
-            done = subprocess.run(
-                command,
-                cwd=scratch,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-            )
+            done = subprocess.run(command, cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             packages = list(Path(scratch).glob("*.deb"))
             if done.returncode or not packages:
                 said = " ".join(done.stderr.decode("utf-8", "replace").split())[:300]

@@ -45,11 +45,14 @@ def changes(before: Matrix, now: Matrix, selection: Selection) -> Changes:
     """Cell by cell, in the order of this matrix, then of the earlier one."""
     then = {cell.key: cell for cell in before.cells}
     taken = {cell.key for cell in now.cells}
-    changed = tuple(
-        (then[cell.key], cell) for cell in now.cells if cell.key in then and then[cell.key].outcome is not cell.outcome
-    )
+    changed = tuple((then[cell.key], cell) for cell in now.cells if cell.key in then and _differ(then[cell.key], cell))
     missing = tuple(cell for cell in _within(before.cells, selection) if cell.key not in taken)
     return Changes(changed, missing, tuple(cell for cell in now.cells if cell.key not in then))
+
+
+def _differ(before: Cell, now: Cell) -> bool:
+    """Otherwise than before, and not by the chance that a rule allows for."""
+    return before.outcome is not now.outcome and not {before.outcome, now.outcome} <= set(now.expected.outcomes)
 
 
 def _within(cells: Iterable[Cell], selection: Selection) -> Iterable[Cell]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from harness.matrix.baseline import Selection, changes
 from harness.matrix.cells import Outcome
 from harness.report.matrix_json import SCHEMA, as_json, read, write
 from harness.report.matrix_terminal import changes_lines
-from tests.matrix.made import NEW, OLD, cell, matrix, usual
+from tests.matrix.made import NEW, OLD, cell, expected, matrix, usual
 
 A, B = OLD.name, NEW.name
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "matrix.schema.json"
@@ -58,6 +59,14 @@ def test_a_changed_outcome_and_a_cell_not_taken_are_news() -> None:
 )
 def test_what_was_not_asked_for_is_not_missed(selection: Selection) -> None:
     assert not changes(matrix(cell(A, A), cell(B, B)), matrix(cell(A, A)), selection).any
+
+
+def test_what_a_rule_leaves_to_chance_is_no_news() -> None:
+    either = replace(expected(Outcome.CHANGED), also=(Outcome.OK,))
+    before, now = (cell(A, A, outcome=outcome, expected=either) for outcome in (Outcome.OK, Outcome.CHANGED))
+    assert not changes(matrix(before), matrix(now), Selection()).any
+    assert now.as_expected
+    assert changes(matrix(before), matrix(replace(now, outcome=Outcome.LOST)), Selection()).any
 
 
 def test_nothing_changed() -> None:
