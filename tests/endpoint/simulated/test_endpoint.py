@@ -17,13 +17,13 @@ from harness.resp.connection import Connection
 from harness.resp.replies import ErrorReply, Status
 from harness.runtime.readiness import wait_until
 from tests.endpoint.simulated.endpoints import Raw, simulated
-from tests.support.servers import running
+from tests.support.servers import engines_at_hand, running
 
 ROLE_REFUSED = b"-ERR command 'role' is not allowed\r\n"
 INFO = "replication"
 
 
-@pytest.fixture(scope="module", params=["redis-server", "valkey-server"])
+@pytest.fixture(scope="module", params=engines_at_hand())
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with running(request.param, tmp_path_factory.mktemp("server")) as endpoint:
         yield endpoint
@@ -235,7 +235,7 @@ def test_it_says_that_it_is_simulated(client: Raw) -> None:
     client.ask(b"HARNESS\r\n", b"$26\r\nsimulated redis-enterprise\r\n")
 
 
-@pytest.mark.parametrize("engine", ["redis-server", "valkey-server"])
+@pytest.mark.parametrize("engine", engines_at_hand())
 def test_logging_in(engine: str, tmp_path: Path) -> None:
     users = ("requirepass secret", "user ann on >pw ~a* &* +get +set +info")
     with (
@@ -269,7 +269,7 @@ def test_reset_logs_out(tmp_path: Path) -> None:
 
 
 def test_the_server_dies_and_comes_back(tmp_path: Path) -> None:
-    with running("redis-server", tmp_path / "one") as server:
+    with running("valkey-server", tmp_path / "one") as server:
         port = server.port
         with simulated(server, "redis-enterprise", tmp_path) as endpoint:
             raw = Raw(endpoint)
@@ -280,7 +280,7 @@ def test_the_server_dies_and_comes_back(tmp_path: Path) -> None:
                 assert raw.rest() == b"-ERR the database behind this endpoint does not answer\r\n"
             with Raw(endpoint) as refused:
                 assert refused.rest() == b"-ERR the database behind this endpoint does not answer\r\n"
-            with running("redis-server", tmp_path / "two", port=port), Raw(endpoint) as again:
+            with running("valkey-server", tmp_path / "two", port=port), Raw(endpoint) as again:
                 again.ask(b"PING\r\nROLE\r\n", b"+PONG\r\n" + ROLE_REFUSED)
     assert "out of reach" in (tmp_path / "endpoint.log").read_text()
 

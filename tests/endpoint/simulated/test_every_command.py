@@ -19,7 +19,7 @@ from harness.endpoint.profile import profile, profiles
 from harness.resp.connection import Connection, ConnectionLost
 from harness.resp.replies import ErrorReply, Reply
 from tests.endpoint.simulated.endpoints import simulated
-from tests.support.servers import running
+from tests.support.servers import engines_at_hand, running
 
 # Allowed commands that end the connection, hold it up or stop the server; whether they are refused is tested above all.
 DANGEROUS = {
@@ -51,7 +51,7 @@ PRODUCTS = [name for name in profiles() if name != "oss" and profile(name.partit
 ]
 
 
-@pytest.fixture(scope="module", params=["redis-server", "valkey-server"])
+@pytest.fixture(scope="module", params=engines_at_hand())
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with running(request.param, tmp_path_factory.mktemp("server")) as endpoint:
         yield endpoint

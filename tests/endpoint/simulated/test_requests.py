@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.endpoint.simulated.inline import QuotesError, split_inline
-from harness.endpoint.simulated.requests import ALL, MAX_CAPTURE, PASS, SWALLOW, Requests, as_array
+from harness.endpoint.simulated.requests import ALL, MAX_CAPTURE, PASS, ROOM, SWALLOW, Requests, as_array
 
 WANTED = {b"INFO": ALL, b"ROLE": SWALLOW, b"EVAL": 2, b"CONFIG": ALL, b"EVALKEYS": 3}
 
@@ -48,6 +48,7 @@ def read(data: bytes, cuts: list[int] | None = None) -> list[tuple[object, ...]]
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts or []), len(data)]
     for start, end in pairwise(places):
         requests.feed(data[start:end])
+    requests.close()
     return seen.events
 
 
@@ -77,6 +78,33 @@ def test_of_some_commands_only_the_first_words_are_wanted() -> None:
         ("command", [b"eval", b"return 1"], 4),
         ("passed", b"$1\r\n0\r\n$1\r\nx\r\n"),
     ]
+
+
+def test_some_words_tell_how_many_more_are_wanted() -> None:
+    data = as_array([b"evalkeys", b"x", b"1", b"k", b"rest"])
+    for cut in range(len(data)):
+        assert read(data.replace(b"evalkeys", b"EVALKEYS"), [cut]) == [
+            ("command", [b"EVALKEYS", b"x", b"1", b"k"], 5),
+            ("passed", b"$4\r\nrest\r\n"),
+        ]
+    assert read(b"EVALKEYS x 9 k\r\n") == [("command", [b"EVALKEYS", b"x", b"9", b"k"], 4)]
+
+
+def test_what_all_clients_have_in_hand_is_bounded_together() -> None:
+    """A second command that would exceed the room is refused; the first one goes on, and what it took comes back."""
+    first, second, third = Seen(), Seen(), Seen()
+    half = as_array([b"INFO", b"x" * (MAX_CAPTURE // 2), b"y" * 1000])
+    patient, late = Requests(first), Requests(second)
+    patient.feed(half[:-500])
+    late.feed(as_array([b"INFO", b"x" * (MAX_CAPTURE // 2)]) + GET)
+    assert second.events == [("too large", b"INFO"), ("passed", GET)]
+    patient.feed(half[-500:])
+    assert first.events == [("command", [b"INFO", b"x" * (MAX_CAPTURE // 2), b"y" * 1000], 3)]
+    abandoned = Requests(third)
+    abandoned.feed(half[:-500])
+    assert ROOM.taken > MAX_CAPTURE // 2
+    abandoned.close()
+    assert ROOM.taken == 0
 
 
 def test_the_rest_of_a_refused_command_is_swallowed() -> None:
