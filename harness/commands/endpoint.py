@@ -86,9 +86,7 @@ def _serve(found: Profile, *, upstream: str, host: str, port: int | None, tls: b
         endpoint = SimulatedEndpoint(plan, None, owner.popen)
         stack.callback(endpoint.stop)
         number = endpoint.wait_ready()
-        Output().line(_address(found, host, number, str(certificate.authority) if certificate else ""))
-        aside("harness: Ctrl-C stops it")
-        _until_interrupted(endpoint)
+        _until_interrupted(endpoint, _address(found, host, number, str(certificate.authority) if certificate else ""))
     return ExitCode.AS_EXPECTED
 
 
@@ -121,11 +119,14 @@ def _address(found: Profile, host: str, port: int, authority: str) -> str:
     return f"{found.label} at {url}"
 
 
-def _until_interrupted(endpoint: Any) -> None:
+def _until_interrupted(endpoint: Any, address: str) -> None:
+    """address: told only once an interruption is an orderly end."""
     import threading
 
     never = threading.Event()
     try:
+        Output().line(address)
+        aside("harness: Ctrl-C stops it")
         while not never.wait(_LOOK_S):
             if death := endpoint.death():
                 raise SetupError(death)

@@ -13,7 +13,6 @@ from .session import Session
 from .shared import Shared
 
 CONNECT_S: Final = 10.0
-STALLED_S: Final = 60.0  # how long a client may take nothing of what waits for it
 ALL_READS: Final = 16 << 20  # bytes that all connections together may have in hand
 _TLS_BUFFER: Final = 1 << 15  # a handshake leaves some bytes there, which go out only once something is read
 _READ: Final = (1 << 14, 1 << 18)  # bytes of one read, at the least and at the most
@@ -178,10 +177,11 @@ class Connection:
         left = self.client.transport.get_write_buffer_size()
         if left != self._left or not left:
             self._left, self._stalled_since = left, now
-        idle = self._shared.plan.behaviour.idle_s
-        if left and now - self._stalled_since > STALLED_S:
+        behaviour = self._shared.plan.behaviour
+        idle, patience = behaviour.idle_s, behaviour.stalled_s
+        if left and now - self._stalled_since > patience:
             self.client.transport.abort()
-            self.close(f"it did not read its replies for {STALLED_S:.0f} s")
+            self.close(f"it did not read its replies for {patience:g} s")
         elif idle and now - self.moved_at > idle:
             self.close(f"idle for {idle:g} s")
 

@@ -46,7 +46,7 @@ class Behaviour:
     fields of INFO (the latter may end in *). resp3: whether HELLO 3 is taken. hello_set: fields of HELLO's reply.
     one_slot: keys of a command or a transaction must share a slot, but for `cross_slot`. cluster: one node that owns
     all slots is shown, or the cluster behind; over_cluster: the server behind may be a member of a cluster too.
-    scripts_refused: besides what clients can't send.
+    scripts_refused: besides what clients can't send. stalled_s: how long a client may leave its replies unread.
     """
 
     refused: tuple[str, ...] = ()
@@ -71,6 +71,7 @@ class Behaviour:
     unavailable: str = "ERR the database behind this endpoint does not answer"
     max_clients: int = 10_000
     idle_s: float = 0.0
+    stalled_s: float = 60.0
 
     @property
     def changes_nothing(self) -> bool:

@@ -343,6 +343,18 @@ def test_a_client_that_never_reads_holds_up_nobody(enterprise: Endpoint, client:
             wait_until(lambda: third.command("PING") == Status("PONG"), deadline_s=5, what="an answer")
 
 
+def test_a_client_that_never_reads_is_disconnected_alone(server: Endpoint, tmp_path: Path) -> None:
+    log = tmp_path / "endpoint.log"
+    with simulated(server, "redis-enterprise", tmp_path, stalled_s=0.5) as endpoint, Raw(endpoint) as deaf:
+        with Raw(endpoint) as other:
+            other.ask(as_array([b"SET", b"k", b"x" * 1_000_000]), b"+OK\r\n")
+            deaf.send(b"GET k\r\n" * 100)
+            told = "it did not read its replies for 0.5 s"
+            wait_until(lambda: told in log.read_text(), deadline_s=60, what="the disconnection to be told")
+            other.ask(b"PING\r\n", b"+PONG\r\n")
+        assert log.read_text().count("disconnected") == 1
+
+
 def test_oss_changes_nothing(server: Endpoint, tmp_path: Path) -> None:
     with simulated(server, "oss", tmp_path) as endpoint, Raw(endpoint) as raw:
         raw.ask(b"CONFIG GET maxmemory\r\n", b"*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n")
