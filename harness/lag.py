@@ -19,6 +19,7 @@ from harness.kinds import KeyRef
 from harness.resp.connection import Interrupted
 
 INTERVAL_S = 0.01
+RELAXED_S = 0.1  # once all have converged and are read: what could still be seen is that a list shrinks
 Record = Callable[[float, str, float, int], None]  # seconds since start, node, lag in ms, processed offset
 
 
@@ -37,6 +38,7 @@ class LagSampler:
         self._shrinking = {node: ShrinkWatch(node, tuple(streams)) for node in replicas}
         self._max_ms = dict.fromkeys(replicas, 0.0)
         self._ended = threading.Event()
+        self._interval_s = INTERVAL_S
         self._primary = NodeView(primary, interrupted=self._ended.is_set)
         self._replicas = {
             node: NodeView(endpoint, interrupted=self._ended.is_set) for node, endpoint in replicas.items()
@@ -57,6 +59,10 @@ class LagSampler:
         self._ended.set()
         self._thread.join()
 
+    def relax(self) -> None:
+        """Sample less often from now on: nothing is written any more."""
+        self._interval_s = RELAXED_S
+
     @property
     def max_lag_ms(self) -> Mapping[str, float]:
         """The largest lag seen, by node, in milliseconds."""
@@ -70,7 +76,7 @@ class LagSampler:
         try:
             while not self._ended.is_set():
                 self._sample()
-                self._ended.wait(INTERVAL_S)
+                self._ended.wait(self._interval_s)
         except Interrupted:
             return  # by `stop`, while a node kept it waiting
         except Exception as error:  # noqa: BLE001 - whatever kills the sampler is told as a doubt, and decides

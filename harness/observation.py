@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -48,7 +48,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         laps.end("start")
 
         with Sampling(stage, directory) as sampling:
-            observed = run_cycle(replace(cycle, views=views), laps, also_read=stage.preload)
+            observed = run_cycle(replace(cycle, views=views), _Relaxing(laps, sampling), also_read=stage.preload)
         save_info(deployment, views, directory, "after")
         save_logs(deployment, directory)
         strays, unasked = other_keys(deployment, views, observed.nodes, stage.plans)
@@ -152,6 +152,12 @@ class Sampling:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._opened.close()
 
+    def relax(self) -> None:
+        """Everything is written and has converged: leave the servers to those who read."""
+        for sampler in self._samplers:
+            if isinstance(sampler, LagSampler):
+                sampler.relax()
+
     @property
     def max_lag_ms(self) -> dict[str, float]:
         """The largest lag seen, by node."""
@@ -167,6 +173,25 @@ class Sampling:
         return tuple(
             shrink for sampler in self._samplers if isinstance(sampler, LagSampler) for shrink in sampler.shrinks
         )
+
+
+@dataclass(frozen=True)
+class _Relaxing:
+    """The laps of a run, which relax its sampling when its reading begins."""
+
+    laps: Laps
+    sampling: Sampling
+
+    def begin(self, step: str) -> None:
+        if step == "verify":
+            self.sampling.relax()
+        self.laps.begin(step)
+
+    def advance(self, done: int, total: int) -> None:
+        self.laps.advance(done, total)
+
+    def end(self, step: str) -> None:
+        self.laps.end(step)
 
 
 def _syncs(deployment: Deployment) -> dict[str, SyncCounts]:

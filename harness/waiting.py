@@ -14,9 +14,9 @@ from harness.errors import SetupError
 
 T = TypeVar("T")
 
-FIRST_PAUSE_S = 0.0005
+FIRST_PAUSE_S = 0.0003
 LONGEST_PAUSE_S = 0.02
-_GROWTH = 1.1
+_GROWTH = 1.05
 
 
 class WaitedTooLongError(SetupError):

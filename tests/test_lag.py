@@ -79,6 +79,20 @@ def test_a_stalled_link_shows_as_lag_until_it_is_healed(pair):
     assert sampler.shrinks == ()
 
 
+def test_relaxed_it_still_sees_that_a_list_shrinks(pair):
+    curve = Curve()
+    with closing(connect(pair.endpoint("a"))) as client, closing(connect(pair.endpoint("b"))) as replica:
+        client.delete(KEY)
+        client.rpush(KEY, 1, 2)
+        client.wait(1, 5000)
+        with sampling(pair, curve) as sampler:
+            curve.goes_on()
+            sampler.relax()
+            replica.rpop(KEY)
+            curve.goes_on()
+    assert [(shrink.before, shrink.after) for shrink in sampler.shrinks] == [(2, 1)]
+
+
 def test_a_list_that_shrinks_is_seen_though_it_grows_again(pair):
     curve = Curve()
     with closing(connect(pair.endpoint("a"))) as client, closing(connect(pair.endpoint("b"))) as replica:
