@@ -26,7 +26,7 @@ def _clean_machine(every: bool, yes: bool) -> int:
     """Owners that are dead for certain need no question."""
     from harness.engine.daemon import open_daemon
     from harness.report.rows import table
-    from harness.runtime.dead_runs import remnants
+    from harness.runtime.dead_runs import remnants, remove_all
 
     output = Output()
     with ExitStack() as stack:
@@ -48,9 +48,12 @@ def _clean_machine(every: bool, yes: bool) -> int:
         if rest and not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
             aside(f"harness: {len(rest)} not removed; --yes removes them")
             shown = dead
-        for each in shown:
-            each.remove()
-    output.line(f"{len(shown)} removed")
+        failed = remove_all(shown)
+        # What was still starting when it was looked for, such as a folder that the daemon made anew for a container.
+        failed += remove_all(each for each in remnants(client) if each.state == "dead")
+    output.line(f"{len(shown) - len(failed)} removed")
+    if failed:
+        raise SetupError("not removed:\n" + "\n".join(f"  {text}" for text in failed))
     return ExitCode.AS_EXPECTED
 
 

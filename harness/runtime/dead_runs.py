@@ -12,14 +12,18 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.engine.daemon import Client
+from harness.engine.daemon import Client, explanation
+from harness.errors import Failure
 from harness.runtime.labels import OWNER, owner_state, place_name, told_owner
+from harness.runtime.readiness import wait_until
 from harness.runtime.watchdog import MARKER_VARIABLE
+
+GONE_WITHIN_S = 30.0
 
 _FOLDER = re.compile(r"replication-harness-([0-9a-f]{8})-([0-9a-f]{16})-[0-9a-f]+\Z")
 
@@ -52,18 +56,50 @@ def _in_docker(client: Client) -> Iterator[Remnant]:
         yield Remnant("network", network.name, owner, state, partial(_remove_network, network))
 
 
-def _remove_container(container: Client) -> None:
-    import docker.errors
+def remove_all(found: Iterable[Remnant]) -> tuple[str, ...]:
+    """Remove them in this order, and all whatever one of them meets; why some could not be removed."""
+    failed = []
+    for each in found:
+        try:
+            each.remove()
+        except (OSError, Failure) as error:
+            failed.append(f"{each.what} {each.name}: {error}")
+    return tuple(failed)
 
-    with contextlib.suppress(docker.errors.NotFound):
-        container.remove(force=True, v=True)
+
+def _remove_container(container: Client) -> None:
+    """Until it has gone: somebody else may be removing it already."""
+    _until_gone(container.name, partial(container.remove, force=True, v=True))
 
 
 def _remove_network(network: Client) -> None:
-    import docker.errors
+    """Until it has gone: a container that is being removed may still be in it."""
+    _until_gone(network.name, network.remove)
 
-    with contextlib.suppress(docker.errors.NotFound):
-        network.remove()
+
+def _until_gone(name: str, remove: Callable[[], object]) -> None:
+    """SetupError with the daemon's words where it stays."""
+    import docker.errors
+    import requests.exceptions
+
+    said = ""
+
+    def gone() -> bool:
+        nonlocal said
+        try:
+            remove()
+        except docker.errors.NotFound:
+            return True
+        except (docker.errors.APIError, requests.exceptions.RequestException) as error:
+            said = explanation(error)
+        return False
+
+    wait_until(gone, deadline_s=GONE_WITHIN_S, what=f"{name} to go", describe=lambda: said)
+
+
+def _remove_folder(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 def _living_markers() -> set[str]:
@@ -103,4 +139,4 @@ def _folders(living: set[str]) -> Iterator[Remnant]:
         if not (found := _FOLDER.match(folder.name)) or folder.stat().st_uid != os.getuid():
             continue
         state = "alive" if found[2] in living else "dead" if found[1] == place_name() else "elsewhere"
-        yield Remnant("folder", str(folder), f"owner {found[2]}", state, partial(shutil.rmtree, folder))
+        yield Remnant("folder", str(folder), f"owner {found[2]}", state, partial(_remove_folder, folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from harness.runtime.readiness import wait_until
 from harness.topology import Node, Topology
 from tests.support.docker import docker_client, engine_image
 
-NAME = "replication-harness-test/ryuk"
+NAME = f"replication-harness-test/ryuk-{os.getpid()}"
 PAIR = Topology({"a": Node("a", 6379), "b": Node("b", 6380, replica_of="a")})
 STAND_IN = r"""
 #include <arpa/inet.h>

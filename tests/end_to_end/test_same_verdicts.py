@@ -1,0 +1,55 @@
+"""A scenario means the same on local processes and in containers: verdict, anomalies and sync counts.
+
+Not asked for by default, since it runs every scenario twice: name this file, or `-m slow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.options import Options
+from harness.runner import run
+from tests.support.docker import docker_client, engine_image, toxiproxy_image
+
+SCENARIOS = sorted(Path("scenarios").rglob("*.yaml"))
+
+pytestmark = [pytest.mark.container, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def engine() -> str:
+    """The same on both, so that they differ in nothing else."""
+    with docker_client() as client:
+        toxiproxy_image(client)
+        return engine_image(client).name
+
+
+def report(path: Path, runtime: str, engine: str, folder: Path) -> Mapping[str, object]:
+    return run(harness.load(path), Options(runtime=runtime, engines=(engine,), out=folder / runtime)).report
+
+
+def compared(told: Mapping[str, object]) -> dict[str, object]:
+    """What has to be the same. Of an anomaly: what, where and which, not in how many words."""
+    anomalies = told["anomalies"]
+    assert isinstance(anomalies, list)
+    return {
+        "verdict": told["verdict"],
+        "as_expected": told["as_expected"],
+        "unmet": told["unmet"],
+        "anomalies": sorted((each["kind"], each["node"], each["key"], each["count"]) for each in anomalies),
+        "sync": told["sync"],
+        "acknowledged": told["acknowledged"],
+        "read": told["read"],
+    }
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_verdict_anomalies_and_syncs(path: Path, engine: str, tmp_path: Path) -> None:
+    local, container = (report(path, runtime, engine, tmp_path) for runtime in ("local", "container"))
+    assert compared(container) == compared(local)
+    assert container["not_applied"] == []
+    assert container["skipped"] is None
