@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+import harness
 from harness.engine.daemon import socket_path
 from harness.errors import SetupError
+from harness.options import Options
+from harness.runner import run
 from harness.runtime.container import ContainerRuntime
 from harness.runtime.docker_sweep import remove_labelled
 from harness.runtime.labels import OWNER, RUN, here, owner_labels, owner_state
@@ -126,6 +129,17 @@ def test_a_start_that_fails_half_way_leaves_nothing(client: Any) -> None:
         with pytest.raises(SetupError, match=r"(?s)node b .*a directive that it doesn't take: maxmemory-policy"):
             runtime.deploy(Topology({"a": Node("a", 6379), "b": wrong}))
         assert inventory(client, f"{OWNER}={owner.marker}") == NOTHING
+
+
+@pytest.mark.parametrize(("overrides", "exit_code"), [((), 0), (("expect.full_syncs=7",), 1)])
+def test_nothing_is_left_after_a_run_that_went_well_or_failed(
+    client: Any, run_id: str, tmp_path: Path, overrides: tuple[str, ...], exit_code: int
+) -> None:
+    scenario = harness.load("scenarios/one_replica/cut_and_partial_resync.yaml", overrides=overrides)
+    result = run(scenario, Options(runtime="container", out=tmp_path, run_id=run_id))
+    assert result.exit_code == exit_code
+    assert result.report["runtime"] == "container"
+    assert inventory(client, f"{RUN}={run_id}") == NOTHING
 
 
 def test_no_password_stands_where_docker_shows_it(client: Any) -> None:
