@@ -53,6 +53,7 @@ def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> in
 
 def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
     from harness.engine.binaries import find_engines
+    from harness.engine.differences import rdb_version
     from harness.report.rows import table
 
     output = Output()
@@ -62,6 +63,7 @@ def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
         {
             "engine": engine.name,
             "version": f"{engine.family} {engine.version}",
+            "rdb": rdb_version(engine.family, engine.version) or "?",
             "origin": engine.origin,
             "has": ", ".join(name for name in SPECIAL if name not in lacking[engine.name]),
             "program": str(engine.program),

@@ -38,6 +38,7 @@ class Chosen:
     scenario: Path | None
     jobs: int
     large: bool
+    draws: bool
 
 
 @click.command("matrix")
@@ -48,6 +49,7 @@ class Chosen:
 @click.option("--features", metavar="NAME,…", help="Kinds of data; `all`. Default: list,hash,sorted_set,stream,ttl.")
 @click.option("--sync", "syncs", metavar="NAME,…", help="Kinds of sync; `full`: three of them, `all`. Default: full.")
 @click.option("--scenario", type=_FILE, help="A scenario file as each cell's content.")
+@click.option("--property", "draws", is_flag=True, help="With --scenario: its property's draws, not what is written.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=None, help="Pairs at a time; default: two for each core.")
 @click.option("--large", is_flag=True, help="The feature string with a value of 64 MB.")
 @click.option("--html", type=_FILE, help="Write a page to look into every cell.")
@@ -93,7 +95,8 @@ def take(chosen: Chosen) -> tuple[Matrix, Selection]:
         from harness.commands.matrix_scenario import run_scenarios
 
         with Estimate("matrix", plan.size) as estimate:
-            engines, cells = run_scenarios(plan, chosen.scenario, estimate.tell)
+            part = "property" if chosen.draws else "written"
+            engines, cells = run_scenarios(plan, chosen.scenario, part, estimate.tell)
     else:
         with Owner() as owner, Estimate("matrix", plan.size) as estimate:
             pool = Pool(owner, large=chosen.large)
@@ -121,6 +124,8 @@ def plan_of(chosen: Chosen) -> Plan:
 
     engines = _engines(chosen)
     features, syncs = named_features(chosen.features), named_syncs(chosen.syncs)
+    if chosen.draws and chosen.scenario is None:
+        raise UsageError("--property goes with --scenario, whose property is drawn from")
     if chosen.scenario is not None:
         if chosen.features or chosen.syncs:
             raise UsageError("--scenario is the content of each cell: leave --features and --sync out")

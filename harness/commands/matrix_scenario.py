@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import ExitCode, HarnessError, SetupError
+from harness.errors import ExitCode, HarnessError, SetupError, UsageError
 from harness.matrix.cell import Found
 from harness.matrix.cells import Anomaly, Cell, EngineFacts, Key, Outcome
 from harness.matrix.comparison import LOST_KINDS
@@ -34,21 +34,27 @@ class _Task:
     key: Key
     primary: Engine
     replica: Engine
+    part: str
     replay: str
 
 
-def run_scenarios(plan: Plan, path: Path, tell: Tell) -> tuple[tuple[EngineFacts, ...], tuple[Cell, ...]]:
-    """The engines as their programs name themselves, and a cell for each pair, in the plan's order."""
+def run_scenarios(plan: Plan, path: Path, part: str, tell: Tell) -> tuple[tuple[EngineFacts, ...], tuple[Cell, ...]]:
+    """The engines as their programs name themselves, and a cell for each pair, in the plan's order.
+
+    part: of the scenario, "written" or "property".
+    """
     from harness.scenario.loader import load
 
     loaded = load(path)
+    if part == "property" and loaded.scenario.property is None:
+        raise UsageError(f"{path} has no property to draw from; leave --property out")
     facts = {engine.name: _facts(engine) for engine in plan.engines}
     engines = {engine.name: engine for engine in plan.engines}
-    replay = f"{plan.replay} --scenario {shlex.quote(str(path))}"
+    replay = f"{plan.replay} --scenario {shlex.quote(str(path))}{' --property' * (part == 'property')}"
     cells: list[Cell] = []
     with ThreadPoolExecutor(plan.jobs) as threads:
         tasks = [
-            _Task(loaded, Key(*pair, loaded.name, "scenario"), engines[pair[0]], engines[pair[1]], replay)
+            _Task(loaded, Key(*pair, loaded.name, "scenario"), engines[pair[0]], engines[pair[1]], part, replay)
             for pair in plan.pairs
         ]
         try:
@@ -89,7 +95,7 @@ def _found(task: _Task) -> Found:
         ports="any",
     )
     try:
-        return outcome_of(run(task.loaded, options))
+        return outcome_of(run(task.loaded, options, part=task.part))
     except SetupError as error:
         return of_failure(str(error))
     except HarnessError as error:

@@ -168,7 +168,20 @@ class CellRun:
             said = [plain(line) for line in log.splitlines() if line.strip()]
             chosen = [line for line in said if "sync" in line.lower() or found.outcome is not Outcome.OK]
             lines += [f"{who}: {line[:300]}" for line in list(dict.fromkeys(chosen))[:limit]]
+            lines += _info(who, server)
         return tuple(lines)
+
+
+def _info(who: str, server: WarmServer) -> list[str]:
+    """What a server says of its own replication when the cell has ended."""
+    try:
+        info = server.replication()
+    except (Trouble, HarnessError, ConnectionLost):
+        return []
+    link = {None: "", True: " link=up", False: " link=down"}[info.link_up]
+    offset = info.offset if info.processed_offset is None else info.processed_offset
+    replicas = "" if info.processed_offset is not None else f" replicas={info.connected_replicas}"
+    return [f"{who} INFO: role={info.role}{link}{replicas} offset={offset} history={info.replication_id}"]
 
 
 def _why(log: str) -> str:

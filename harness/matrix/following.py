@@ -43,7 +43,7 @@ _CHANCE = tuple(
         (r"\b(?:client id|client-id) #?\d+", "client <number>"),
         (r"\d+(?:\.\d+)? ([Mm][Bb]|seconds|bytes)\b", r"<n> \1"),
         (r"(<id>):\d+", r"\1:<offset>"),
-        (r"offset:? \d+", "offset <n>"),
+        (r"offset([:=]?) ?\d+", r"offset\1<n>"),
     )
 )
 _WARNING = re.compile(r"^\S+ [^\r\n]*\d # [^\r\n]*", re.MULTILINE)

@@ -74,6 +74,7 @@ def test_a_changed_answer_ends_with_1_and_says_what_changed(tmp_path: Path, caps
         (("--engines-file", "/nowhere/e.yaml"), "/nowhere/e.yaml: No such file"),
         (("--scenario", "/nowhere/s.yaml"), "/nowhere/s.yaml"),
         (("--jobs", "0"), "--jobs"),
+        (("--property",), "--property goes with --scenario"),
     ],
 )
 def test_what_it_can_not_be_asked(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
