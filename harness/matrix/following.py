@@ -21,7 +21,7 @@ GIVE_UP_S = 20.0
 _GLANCE_S = 0.02  # how often logs are looked at
 _PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.01
 _LOOP_S, _LOOP_SYNCS = 1.5, 4  # a replica that began so many full syncs in vain for so long never will
-_DEATH_S = 2.0  # how long a server may take to end after its connection broke
+_DEATH_S = 10.0  # how long a server may take to end after its connection broke
 CHANNEL = "harness:ready"
 
 # What a log says when following is in vain, beside what `harness.replication_log` knows of replicas.
