@@ -5,7 +5,8 @@ Evidence only; nothing is judged here, and what could not be measured is said in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -15,6 +16,7 @@ from harness.checker.evidence import Evidence, MisplacedKey, OtherKey, Shrink, S
 from harness.convergence import ask, give_up_after
 from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
+from harness.errors import Failure
 from harness.lag import LagSampler
 from harness.place import DirectoryPlace
 from harness.placement import shards_of, spread
@@ -25,6 +27,7 @@ from harness.report.store import RunDirectory
 from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.runtime.base import Clustered, Deployment, VouchedByCanary
 from harness.runtime.canary import CanaryLag
+from harness.runtime.cluster import ClusterMap, Owners
 from harness.scenario.directives import REFUSING_WRITES
 from harness.scenario.model import Scenario
 from harness.slots import slot_of
@@ -33,6 +36,7 @@ from harness.topology import Topology
 from harness.workload.base import NoMarks
 
 MAX_OTHER_KEYS = 100
+SETTLED_WITHIN_S = 3.0
 
 
 def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Laps) -> Evidence:
@@ -52,7 +56,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         save_info(deployment, views, directory, "after")
         save_logs(deployment, directory)
         strays, unasked = other_keys(deployment, views, observed.nodes, stage.plans)
-        misplaced = misplaced_keys(deployment, views)
+        misplaced, unlooked = misplaced_keys(deployment, views)
     counted = "sync_counts" in deployment.capabilities
     return Evidence(
         nodes=observed.nodes,
@@ -67,9 +71,19 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         shrinks=sampling.shrinks,
         other_keys=strays,
         misplaced=misplaced,
-        doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked),
+        doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked, *unlooked),
+        not_checked=not_looked_for(deployment, stage.workload),
         not_applied=stage.not_applied,
         notes=(*notes_on(stage), *([uneven] if uneven else [])),
+    )
+
+
+def not_looked_for(deployment: Deployment, plans: Sequence[StreamPlan]) -> tuple[str, ...]:
+    """What nobody looks for in a run like this, though it does elsewhere."""
+    together = any(plan.read_as is not None and plan.batch.shape in ("variadic", "multi") for plan in plans)
+    return (
+        *(["shrank: lengths are not sampled in a cluster"] if deployment.topology.is_cluster else []),
+        *(["whether a command of one producer stands together in a key that others write"] if together else []),
     )
 
 
@@ -250,18 +264,41 @@ def save_logs(deployment: Deployment, directory: RunDirectory) -> None:
             directory.save_log(node, log)
 
 
-def misplaced_keys(deployment: Deployment, views: NodeViews) -> tuple[MisplacedKey, ...]:
-    """Keys on nodes of a cluster that neither own their slot nor follow its owner: a redirection hides them."""
+def misplaced_keys(deployment: Deployment, views: NodeViews) -> tuple[tuple[MisplacedKey, ...], tuple[str, ...]]:
+    """Keys on nodes of a cluster that neither own their slot nor follow its owner (a redirection hides them), and why
+    some nodes could not be asked.
+    """
     if not (deployment.topology.is_cluster and isinstance(deployment, Clustered)):
-        return ()
-    owners = deployment.cluster.owners()
+        return (), ()
+    deadline = time.monotonic() + SETTLED_WITHIN_S
+    found, unasked = _look_for_misplaced(deployment, deployment.cluster, views)
+    while found and time.monotonic() < deadline:  # nodes hear of a new owner at different times
+        found, unasked = _look_for_misplaced(deployment, deployment.cluster, views)
+    return tuple(found[:MAX_OTHER_KEYS]), tuple(unasked)
+
+
+def _look_for_misplaced(
+    deployment: Deployment, cluster: ClusterMap, views: NodeViews
+) -> tuple[list[MisplacedKey], list[str]]:
     found: list[MisplacedKey] = []
+    unasked: list[str] = []
+    try:
+        owners = cluster.owners()
+    except Failure as error:
+        return [], [f"misplaced keys could not be looked for: {error}"]
     for node in deployment.topology.nodes:
-        for key in ask(views[node], lambda view: list(view.keys(0))):
-            owner = owners.of(slot_of(key)) or ""
-            if node != owner and node not in owners.replicas_of(owner) and len(found) < MAX_OTHER_KEYS:
-                found.append(MisplacedKey(node, key.decode("utf-8", "backslashreplace"), slot_of(key), owner))
-    return tuple(found)
+        try:
+            found += _misplaced(node, ask(views[node], lambda view: list(view.keys(0))), owners)
+        except Failure as error:
+            unasked.append(f"{node} could not be asked for misplaced keys: {error}")
+    return found, unasked
+
+
+def _misplaced(node: str, keys: Iterable[bytes], owners: Owners) -> Iterator[MisplacedKey]:
+    for key in keys:
+        owner = owners.of(slot_of(key)) or ""
+        if node != owner and node not in owners.replicas_of(owner):
+            yield MisplacedKey(node, key.decode("utf-8", "backslashreplace"), slot_of(key), owner)
 
 
 def other_keys(

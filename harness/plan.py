@@ -88,7 +88,8 @@ def _sharded(name: str, workload: Workload, pattern: str, shards: int) -> list[S
 
 def block_size(workload: Workload, keys: int) -> int:
     """Consecutive values that one key gets: a batch, unless some keys would get nothing, or a key too many blocks."""
-    batch = max(workload.batch.sizes or (workload.batch.size,))
+    batches = workload.batches or (workload.batch,)
+    batch = max(size for each in batches for size in each.sizes or (each.size,))
     evenly = max(1, -(-workload.values // keys))
     return max(min(batch, evenly), -(-evenly // MOST_BLOCKS))
 
@@ -111,7 +112,7 @@ def _plan(name: str, workload: Workload, key: str, numbers: Values, producer: in
         key=key.encode(),
         db=workload.db,
         numbers=numbers,
-        batch=workload.batch,
+        batch=workload.batches[producer % len(workload.batches)] if workload.batches else workload.batch,
         push=workload.push,
         scores=workload.scores,
         read_as=name.rpartition(".")[0] if shared else None,

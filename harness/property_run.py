@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,7 +26,7 @@ from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
 from harness.fault.reshape import Reshapeable, restore
 from harness.fault.schedule import applicable
-from harness.observation import can_refuse, judged_nodes, misplaced_keys, notes_on, other_keys
+from harness.observation import can_refuse, judged_nodes, misplaced_keys, not_looked_for, notes_on, other_keys
 from harness.options import Options
 from harness.place import MemoryPlace
 from harness.placement import shards_of
@@ -35,7 +36,7 @@ from harness.report.store import RunDirectory
 from harness.report.summary import count_elements
 from harness.runner import Clock, Progress, Result, conclude, passwords, run_facts
 from harness.scenario.loader import LoadedScenario
-from harness.scenario.model import Property, Scenario, Workload
+from harness.scenario.model import Expect, Fault, Property, Scenario, Workload
 from harness.scenario.plain import as_yaml
 from harness.scenario.strategies import Draw, always, apply, draws
 from harness.stage import Stage, open_stage
@@ -243,6 +244,7 @@ class Drawing:
             if fault.met or index not in self.tally.faults:
                 self.tally.faults[index] = fault
         strays, unasked = other_keys(stage.deployment, self.views, observed.nodes, [*stage.preload, *plans])
+        misplaced, unlooked = misplaced_keys(stage.deployment, self.views)
         evidence = Evidence(
             nodes=observed.nodes,
             streams=observed.streams,
@@ -251,16 +253,29 @@ class Drawing:
             convergences=observed.convergences,
             faults=observed.faults,
             other_keys=strays,
-            misplaced=misplaced_keys(stage.deployment, self.views),
-            doubts=(*observed.doubts, *unasked),
+            misplaced=misplaced,
+            doubts=(*observed.doubts, *unasked, *unlooked),
+            not_checked=not_looked_for(stage.deployment, plans),
             not_applied=stage.not_applied,
             notes=notes_on(stage),
         )
         drawn = Drawn(draw, evidence, judge(evidence, scenario.expect, faults_must_meet=False))
-        if drawn.verdict.outcome is not Outcome.UNKNOWN:  # else the deployment goes, and may not answer any more
-            self._remove(plans)
-            if any(fault.reshapes for fault in faults) and isinstance(stage.deployment, Reshapeable):
-                restore(stage.deployment)
+        if drawn.verdict.outcome is Outcome.UNKNOWN:  # the deployment goes, and may not answer any more
+            return drawn
+        self._remove(plans)
+        return self._restored(drawn, faults, scenario.expect)
+
+    def _restored(self, drawn: Drawn, faults: Sequence[Fault], expect: Expect) -> Drawn:
+        """Give a cluster its written shape back for the next draw; where that fails, this one is unknown."""
+        deployment = self.stage.deployment
+        if not (any(fault.reshapes for fault in faults) and isinstance(deployment, Reshapeable)):
+            return drawn
+        try:
+            restore(deployment)
+        except Failure as error:
+            doubt = f"the cluster could not be given its written shape back: {error}"
+            evidence = replace(drawn.evidence, doubts=(*drawn.evidence.doubts, doubt))
+            return replace(drawn, evidence=evidence, verdict=judge(evidence, expect, faults_must_meet=False))
         return drawn
 
     def _key(self) -> str:

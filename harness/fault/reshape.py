@@ -187,8 +187,17 @@ class Reshaping:
         self.await_agreement()
 
     def _move(self, source: str, target: str, slots: Sequence[int], full: set[int]) -> None:
-        if not self._move_atomically(source, target, slots):
+        """Where moving one by one fails half way, it is tried once more: slots on their way must not stay there."""
+        if self._move_atomically(source, target, slots):
+            return
+        try:
             self._move_one_by_one(source, target, slots, full)
+        except SetupError as error:
+            try:
+                self._move_one_by_one(source, target, slots, full)
+            except SetupError as again:
+                left = "; ".join(self.servers.cluster.half_moved()) or "no slot is left on its way"
+                raise SetupError(f"{error}; and once more: {again}; {left}") from None
 
     def _with_keys(self, node: str, slots: Sequence[int]) -> list[int]:
         counts = self._all(node, [("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots])
@@ -223,6 +232,9 @@ class Reshaping:
         self._checked_all(source, [("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target]) for slot in on_the_way])
         for slot in on_the_way:
             self._move_keys(source, target, slot)
+        # A slot that was never marked as on its way brings its new owner no new epoch, and then an older message of the
+        # old owner would take it back.
+        self._must(target, "CLUSTER", "BUMPEPOCH")
         others = dict.fromkeys(owner for _, _, owner, _ in self._owners().ranges)
         handed_over = [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in (*on_the_way, *empty)]
         for node in (target, source, *(other for other in others if other not in (source, target))):

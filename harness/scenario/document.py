@@ -52,6 +52,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("Lost writes", "expect.lost", model.Lost),
     ("A property", "property", model.Property),
     ("What a draw writes", "property.values", model.Bounds),
+    ("Drawn producers and keys", "property.producers", model.Few),
     ("Drawn batches", "property.batch", model.DrawnBatch),
     ("Drawn batch sizes", "property.batch.size", model.SizeBounds),
 )

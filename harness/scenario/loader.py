@@ -23,7 +23,7 @@ from harness.scenario.overrides import Override, parse_overrides
 from harness.scenario.plain import plain
 from harness.scenario.resolve import Problem, resolved_nodes, topology_problems
 from harness.scenario.source import read_source
-from harness.scenario.write_rules import property_problems, write_problems, written
+from harness.scenario.write_rules import drawn_problems, property_problems, write_problems, written
 from harness.topology import Node, Topology
 
 SUFFIXES = (".yaml", ".yml")
@@ -174,7 +174,10 @@ def _problems_between(sections: Mapping[str, Any], topology: Topology | None) ->
     if "expect" in sections:
         workloads = [load for path, load in loads if path[0] == "workload"]
         yield from expect_problems(sections["expect"], topology, workloads or None)
-    yield from property_problems(sections.get("property"), faults)
+    drawn = sections.get("property")
+    yield from property_problems(drawn, faults)
+    if drawn is not None and topology is not None and workload is not None:
+        yield from drawn_problems(drawn, topology, workload[0] if isinstance(workload, tuple) else workload)
 
 
 def name_of(path: Path) -> str:

@@ -185,6 +185,9 @@ class Workload(Model):
     db: Database = Field(0, description="database number")
     values: ElementCount = Field(description="how many are written")
     batch: Batch = Field(Batch(), description="how they travel")
+    batches: tuple[Batch, ...] | None = Field(
+        None, description="instead of batch: one for each producer in turn", min_length=1, max_length=64
+    )
     producers: Annotated[int, Whole(1, 64)] = Field(
         1, description="clients that write side by side, each a range of the values, with its own connection and ledger"
     )
@@ -211,7 +214,9 @@ class Workload(Model):
             raise ValueError(f"shards belong to sharded kinds, and {self.kind} writes one key")
         if self.kind == "stream" and self.producers > 1:
             raise ValueError("a stream's ids must rise, so that one producer alone can write it")
-        if self.batch.shape == "variadic" and self.kind == "stream":
+        if self.batches is not None and self.batch != Batch():
+            raise ValueError("batch and batches exclude each other: keep one of them")
+        if self.kind == "stream" and "variadic" in {batch.shape for batch in (self.batch, *(self.batches or ()))}:
             raise ValueError("a stream takes one entry a command: choose another shape than variadic")
         if self.kind == "string" and self.values > MAX_STRING:
             raise ValueError(f"a string holds at most {MAX_STRING} elements, not {self.values}")
@@ -229,8 +234,8 @@ class StrayWrite(Model):
 
 def _percentage(value: object) -> Moment:
     moment = Moment.parse(value) if isinstance(value, (str, Moment)) else None
-    if moment is None or not moment.percent:
-        raise UnexpectedError("a share above 0% and up to 100%, as in 50%", value)
+    if moment is None or not moment.percent or moment.percent >= 100:
+        raise UnexpectedError("a share above 0% and below 100% (who has no slots follows another), as in 50%", value)
     return moment
 
 
@@ -462,6 +467,17 @@ class Bounds(Model):
         return _ordered(self)
 
 
+class Few(Model):
+    """How many producers, or keys, a draw has."""
+
+    min: Annotated[int, Whole(1, 64)] = Field(1, description="the fewest")
+    max: Annotated[int, Whole(1, 64)] = Field(4, description="the most")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Few:
+        return _ordered(self)
+
+
 class SizeBounds(Model):
     """How large a drawn batch is."""
 
@@ -473,7 +489,7 @@ class SizeBounds(Model):
         return _ordered(self)
 
 
-Ordered = TypeVar("Ordered", Bounds, SizeBounds)
+Ordered = TypeVar("Ordered", Bounds, SizeBounds, Few)
 
 
 def _ordered(bounds: Ordered) -> Ordered:
@@ -497,6 +513,13 @@ class Property(Model):
 
     values: Bounds = Field(Bounds(), description="how many are written")
     batch: DrawnBatch = Field(DrawnBatch(), description="how they travel")
+    producers: Few | None = Field(None, description="how many clients write, each in a batch shape of its own")
+    shards: Few | None = Field(None, description="sharded kinds: how many keys")
+    reshape: StrictBool = Field(
+        False,
+        description="in a cluster: also one change of its shape at a drawn moment, slots that move to another shard or "
+        "a replica that takes over without loss; afterwards it gets its written shape back",
+    )
     fault_timing: StrictBool = Field(
         False, description="also draw when each fault begins and ends, where that is a share"
     )

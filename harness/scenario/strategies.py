@@ -6,14 +6,14 @@ the scenario's faults do to a batch shape: one command at a time over a link of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from harness.kinds import KINDS
-from harness.scenario.model import Batch, Fault, Property, Scenario, Shape, Workload
+from harness.scenario.model import Batch, Fault, MoveSlots, Property, Scenario, Shape, Workload
 from harness.scenario.moment import Moment
 from harness.topology import CLIENT, Link, cluster_nodes
 
@@ -34,20 +34,34 @@ class Draw:
     values: int
     batch: Batch
     faults: tuple[Fault, ...]
+    batches: tuple[Batch, ...] = ()  # one a producer, where their number is drawn
+    shards: int | None = None
 
     def __str__(self) -> str:
         """As a user tells it: 11 values, pipeline of 5; cut on a->b at 20% until 80%."""
-        sizes = ", ".join(map(str, self.batch.sizes or (self.batch.size,)))
-        shape = "single" if self.batch.shape == "single" else f"{self.batch.shape} of {sizes}"
         count = f"{self.values} value{'' if self.values == 1 else 's'}"
-        return "; ".join([f"{count}, {shape}", *map(_in_words, self.faults)])
+        shape = " beside ".join(map(_shape_in_words, self.batches or (self.batch,)))
+        keys = f" to {self.shards} key{'' if self.shards == 1 else 's'}" if self.shards else ""
+        return "; ".join([f"{count}{keys}, {shape}", *map(_in_words, self.faults)])
+
+
+def _shape_in_words(batch: Batch) -> str:
+    sizes = ", ".join(map(str, batch.sizes or (batch.size,)))
+    return "single" if batch.shape == "single" else f"{batch.shape} of {sizes}"
 
 
 def _in_words(fault: Fault) -> str:
-    place = (
-        f"{fault.toxic} on {fault.link}" if fault.stray_write is None else f"stray write to {fault.stray_write.node}"
-    )
-    return f"{place} at {fault.at}" + (f" until {fault.until}" if fault.until else "")
+    return f"{_disturbance(fault)} at {fault.at}" + (f" until {fault.until}" if fault.until else "")
+
+
+def _disturbance(fault: Fault) -> str:
+    if fault.stray_write is not None:
+        return f"stray write to {fault.stray_write.node}"
+    if (move := fault.move_slots) is not None:
+        return f"{move.share} of the slots from {move.source} to {move.target}"
+    if fault.failover is not None:
+        return f"{fault.how or 'graceful'} failover of {fault.failover}"
+    return f"restart of {fault.restart}" if fault.restart is not None else f"{fault.toxic} on {fault.link}"
 
 
 def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> SearchStrategy[Draw]:
@@ -68,7 +82,7 @@ def always(scenario: Scenario) -> tuple[Draw, ...]:
     batch = _batch(_shapes(scenario, drawn)[0], drawn.batch.size.min)
     counts = (count for count in (0, 1) if drawn.values.min <= count <= drawn.values.max)
     few = tuple(Draw(count, batch, scenario.faults) for count in counts)
-    return (*few, _met(scenario, drawn)) if scenario.faults else few
+    return (*few, _met(scenario, drawn)) if scenario.faults or drawn.reshape else few
 
 
 def _met(scenario: Scenario, drawn: Property) -> Draw:
@@ -76,13 +90,19 @@ def _met(scenario: Scenario, drawn: Property) -> Draw:
     size = max(drawn.batch.size.min, min(drawn.batch.size.max, drawn.values.max // COMMANDS_TO_MEET))
     batch = _batch(_shapes(scenario, drawn)[0], size)
     values = max(drawn.values.min, min(drawn.values.max, affordable(scenario, batch, SECONDS_A_DRAW)))
-    return Draw(values, batch, scenario.faults)
+    taking_over = Fault(at=Moment(percent=30.0), failover=_primaries(scenario)[0]) if drawn.reshape else None
+    return Draw(values, batch, (*scenario.faults, taking_over) if taking_over is not None else scenario.faults)
 
 
 def apply(scenario: Scenario, draw: Draw, key: str) -> Scenario:
     """The scenario of one draw: its first workload under another key, judged by ledger and anomalies alone."""
     first = scenario.workloads()[0]
-    workload = first.model_copy(update={"key": key, "values": draw.values, "batch": draw.batch})
+    wanted: dict[str, object] = {"key": key, "values": draw.values, "batch": draw.batch}
+    if draw.batches:
+        wanted |= {"batches": draw.batches, "producers": len(draw.batches), "batch": Batch()}
+    if draw.shards is not None:
+        wanted["shards"] = draw.shards
+    workload = first.model_copy(update=wanted)
     faults = tuple(_on_key(fault, first, key) for fault in draw.faults)
     expect = scenario.expect.of_draws()
     changes = {"workload": workload, "preload": (), "faults": faults, "expect": expect, "property": None}
@@ -102,14 +122,42 @@ def _on_key(fault: Fault, workload: Workload, key: str) -> Fault:
 
 @st.composite
 def _draw(
-    draw: DrawFn, scenario: Scenario, drawn: Property, batches: Mapping[Shape, SearchStrategy[Batch]], seconds: float
+    draw: DrawFn,
+    scenario: Scenario,
+    drawn: Property,
+    batches_by_shape: Mapping[Shape, SearchStrategy[Batch]],
+    seconds: float,
 ) -> Draw:
     shape = draw(st.sampled_from(_shapes(scenario, drawn)))
-    batch = draw(batches[shape])
+    batch = draw(batches_by_shape[shape])
     most = min(drawn.values.max, max(drawn.values.min, affordable(scenario, batch, seconds)))
     values = draw(st.integers(drawn.values.min, most))
     faults = tuple(draw(_timed(fault)) for fault in scenario.faults) if drawn.fault_timing else scenario.faults
-    return Draw(values, batch, faults)
+    if drawn.reshape:
+        faults = (*faults, draw(_reshape(_primaries(scenario))))
+    batches: tuple[Batch, ...] = ()
+    if (few := drawn.producers) is not None:
+        others = st.sampled_from(sorted(batches_by_shape)).flatmap(batches_by_shape.__getitem__)
+        more = draw(st.lists(others, min_size=few.min - 1, max_size=few.max - 1))
+        batches = (batch, *more)
+    shards = draw(st.integers(drawn.shards.min, drawn.shards.max)) if drawn.shards is not None else None
+    return Draw(values, batch, faults, batches, shards)
+
+
+def _reshape(primaries: Sequence[str]) -> SearchStrategy[Fault]:
+    """One change of a cluster's shape that loses nothing, at any moment before the last value."""
+    at = st.integers(0, 99).map(lambda share: Moment(percent=float(share)))
+    taking_over = st.builds(lambda at, shard: Fault(at=at, failover=shard), at, st.sampled_from(primaries))
+    if len(primaries) < 2:
+        return taking_over
+    pairs = st.permutations(primaries).map(lambda names: names[:2])
+    share = st.integers(1, 99)
+    return taking_over | st.builds(_move, at, pairs, share)
+
+
+def _move(at: Moment, pair: Sequence[str], percent: int) -> Fault:
+    share = Moment(percent=float(percent))
+    return Fault(at=at, move_slots=MoveSlots.model_validate({"from": pair[0], "to": pair[1], "share": share}))
 
 
 def _shapes(scenario: Scenario, drawn: Property) -> tuple[Shape, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.kinds import SHARDED
 from harness.scenario.model import Fault, NodeSpec, Property, TopologySpec, Workload
 from harness.scenario.resolve import Problem
 from harness.scenario.scalars import Path
+from harness.topology import Topology
 
 OWN_PREFIX = "harness:"
 DEFAULT_DATABASES = 16
@@ -71,3 +73,13 @@ def property_problems(drawn: Property | None, faults: Sequence[Fault] | None) ->
     if drawn.fault_timing and faults is not None and not any(fault.at.percent is not None for fault in faults):
         message = "no fault begins at a share of the values (at: 20%), so there is nothing to draw"
         yield ("property", "fault_timing"), message
+
+
+def drawn_problems(drawn: Property, topology: Topology, first: Workload) -> Iterator[Problem]:
+    """What cannot be drawn for this topology and its first workload."""
+    if drawn.reshape and not (topology.is_cluster and topology.replicas):
+        yield ("property", "reshape"), "only a cluster with replicas has a shape to change: topology: {cluster: …}"
+    if drawn.shards is not None and first.kind not in SHARDED:
+        yield ("property", "shards"), f"{first.kind} writes one key; {' and '.join(SHARDED)} write several"
+    if drawn.producers is not None and drawn.producers.max > 1 and first.kind == "stream":
+        yield ("property", "producers"), "a stream's ids must rise, so that one producer alone can write it"

@@ -163,7 +163,7 @@ def test_an_option_may_name_the_environment(load_text: Load) -> None:
         ("workload.valus=5", "--set workload.valus=…: workload.valus: unknown key; did you mean 'values'?"),
         ("wrkload.values=5", "--set wrkload.values=…: wrkload: unknown key; did you mean 'workload'?"),
         ("workload.values={x: ${N}}", "--set workload.values=…: inside { } and [ ] a reference goes in quotes, as in {values: \"${N}\"}"),
-        ("workload.0.values=5", "--set workload.0.values=…: workload.0: unknown key; known here are batch, db, key, kind, producers, push, read_from, scores, shards, values"),
+        ("workload.0.values=5", "--set workload.0.values=…: workload.0: unknown key; known here are batch, batches, db, key, kind, producers, push, read_from, scores, shards, values"),
         ("title.x=5", "--set title.x=…: title.x: title holds a single value in s.yaml"),
         ("faults.1.at=5", "--set faults.1.at=…: faults.1.at: faults has no entry 1 (the last one is faults.0) in s.yaml"),
         ("faults.at=5", "--set faults.at=…: faults.at: faults is a list, so an index must follow (faults.0), not 'at', in s.yaml"),
