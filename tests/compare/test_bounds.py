@@ -37,17 +37,16 @@ def test_the_rate_holds_for_every_command(pair: Pair) -> None:
 
 @pytest.mark.parametrize("what", ["one element", "many heavy elements", "one hash", "one key name"])
 def test_memory_stays_where_it_is(pair: Pair, what: str) -> None:
-    block = b"x" * 1_000_000
+    block = b"x" * 500_000
 
     def fill(client: object) -> None:
         if what == "one element":
             client.rpush("k", b"x" * 100_000_000)  # type: ignore[attr-defined]
         elif what == "many heavy elements":
-            for _ in range(100):
+            for _ in range(200):
                 client.rpush("k", block)  # type: ignore[attr-defined]
         elif what == "one hash":
-            client.config_set("hash-max-listpack-entries", 1)  # type: ignore[attr-defined]
-            for number in range(100):
+            for number in range(200):
                 client.hset("k", f"f{number}", block)  # type: ignore[attr-defined]
         else:
             client.set(b"k" * 8_000_000, "v")  # type: ignore[attr-defined]
