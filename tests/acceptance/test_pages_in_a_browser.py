@@ -33,11 +33,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options.add_argument(f"--user-data-dir={profile}")
     options.add_argument("--window-size=1000,800")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = Chrome(options=options, service=Service(driver))
-    try:
-        yield started
-    finally:
-        started.quit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("no_proxy", "localhost,127.0.0.1")  # the driver is here, whatever proxy the machine has
+        started = Chrome(options=options, service=Service(driver))
+        try:
+            yield started
+        finally:
+            started.quit()
 
 
 def opened(browser: Chrome, page: str, folder: Path) -> None:
