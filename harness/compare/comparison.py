@@ -34,6 +34,8 @@ def compare(a: Endpoint, b: Endpoint, options: Options, *, state: Path | None = 
         return _outcome(sides, options, Progress(problems=doubts), [], time.monotonic() - began)
     if untold and not options.different_servers:
         doubts.append(untold)
+    if options.databases is None:
+        doubts += [f"{side.name} hides which databases hold keys; name them with --db" for side in sides if side.unseen]
     if options.replicas:
         prefer_replicas(sides[0], sides[1].run_ids)
         prefer_replicas(sides[1], sides[0].run_ids)

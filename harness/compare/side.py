@@ -64,6 +64,7 @@ class Side:
     refused: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
     doubts: tuple[str, ...] = ()
+    unseen: bool = False  # whether there may be databases with keys beside those that were found
     cluster: bool = False
 
     @property
@@ -172,7 +173,7 @@ def look_at(
     with Connection(side.endpoint, timeout_s=timeout_s) as connection:
         introduce(connection)
         side.identity = identity_of(connection)
-        side.databases = _databases(connection)
+        side.databases, side.unseen = _databases(connection)
         side.refused = refused_commands(connection)
         side.place(layout_of(connection, name, take))
     side.shards = [_identified(side, number) for number in range(len(side.shards))]
@@ -240,16 +241,19 @@ def _resolved(host: str) -> set[str]:
         return set()
 
 
-def _databases(connection: Connection) -> frozenset[int]:
-    """Those that hold keys; where INFO does not say, those of the first 16 that can be selected and hold some."""
+def _databases(connection: Connection) -> tuple[frozenset[int], bool]:
+    """Those that hold keys, and whether there may be others; where INFO does not say, those of the first 16 that can be
+    selected and hold some.
+    """
     reply = connection.command("INFO", "keyspace")
     if isinstance(reply, bytes):
-        return frozenset(int(number) for number in _DATABASE.findall(reply.decode("utf-8", "replace")))
-    found = set()
-    for db in range(_MOST_DATABASES):
+        return frozenset(int(number) for number in _DATABASE.findall(reply.decode("utf-8", "replace"))), False
+    found, more = set(), True
+    for db in range(_MOST_DATABASES + 1):
         if isinstance(connection.command("SELECT", db), ErrorReply):
+            more = False
             break
-        if connection.command("DBSIZE") != 0:
+        if db < _MOST_DATABASES and connection.command("DBSIZE") != 0:
             found.add(db)
     connection.command("SELECT", 0)
-    return frozenset(found)
+    return frozenset(found), more

@@ -9,7 +9,8 @@ import pytest
 from harness.endpoint.address import Endpoint
 from harness.errors import ExitCode, UsageError
 from tests.compare.made import client_of, look, on_both, seen
-from tests.compare.pretend import pretending, without_run_id
+from tests.compare.pretend import pretending, refusing, without_run_id
+from tests.support.servers import running
 
 Pair = tuple[Endpoint, Endpoint]
 
@@ -36,3 +37,16 @@ def test_where_nobody_can_tell_it_is_unknown(pair: Pair) -> None:
 def test_a_database_in_the_url_is_refused(pair: Pair) -> None:
     with pytest.raises(UsageError, match=r"a database in the URL is not taken here; choose with --db 3"):
         look((replace(pair[0], db=3), pair[1]))
+
+
+def test_databases_that_nobody_can_name_are_unknown(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with running("valkey-server", tmp_path_factory.mktemp("many"), "databases 20") as many:
+        on_both((many, pair[0]), lambda client: client.set("k", "v"))
+        with client_of(many, 17) as client:
+            client.set("beyond", "v")
+        with pretending(many, refusing(b"INFO")) as front:
+            outcome = look((front, pair[0]), different_servers=True)
+            assert outcome.exit_code == ExitCode.UNKNOWN
+            assert outcome.not_checked == ("A hides which databases hold keys; name them with --db",)
+            assert look((front, pair[0]), different_servers=True, databases=(0,)).verdict == "equal"
+        assert [row[:2] for row in seen(look((many, pair[0])))] == [("", "missing_database")]
