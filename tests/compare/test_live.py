@@ -61,7 +61,7 @@ def written(endpoint: Endpoint) -> Iterator[Callable[[], int]]:
 
 
 def _one_write(pipe: redis.client.Pipeline, chance: random.Random, count: int) -> None:
-    kind = chance.randrange(6)
+    kind = chance.randrange(7)
     if kind == 0:
         pipe.rpush("grows:1", count)
     elif kind == 1:
@@ -72,6 +72,8 @@ def _one_write(pipe: redis.client.Pipeline, chance: random.Random, count: int) -
         pipe.hset("hash", f"f{chance.randrange(50)}", count)
     elif kind == 4:
         pipe.set(f"new:{count}", "v", px=chance.choice((50, 400, 60_000)))
+    elif kind == 5 and count % 4 == 0:
+        pipe.xadd("events", {"n": count}, id=f"{count + 1}-1")
     else:
         pipe.zincrby("scores", 1, f"m{chance.randrange(20)}")
 

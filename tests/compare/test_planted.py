@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from harness.compare.report import verdict_line
+from harness.endpoint import digest_script
 from harness.endpoint.address import Endpoint
 from harness.errors import ExitCode
+from harness.resp.replies import ErrorReply, Reply
 from tests.compare.made import client_of, every_type, look, on_both, seen
+from tests.compare.pretend import pretending
 
 Pair = tuple[Endpoint, Endpoint]
 
@@ -209,3 +216,22 @@ def test_digests_find_the_same_first_index(pair: Pair) -> None:
         client.setrange("large:string", 543_210, "X")
     rows = [row[:3] for row in seen(look(pair, digest=True))]
     assert rows == [("large:list", "element", 23_456), ("large:string", "value", 543_210)]
+
+
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_where_scripts_are_refused_values_are_read_and_it_is_said(pair: Pair, from_the_start: bool) -> None:
+    on_both(pair, lambda client: client.rpush("large", *range(5_000)))
+    with client_of(pair[1]) as client:
+        client.lset("large", 4_321, "X")
+
+    def change(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
+        probing = words[1:] and words[1] == digest_script.STRING
+        if words[0].startswith(b"EVAL") and (from_the_start or not probing):
+            return ErrorReply("ERR command is not allowed")
+        return ask()
+
+    with pretending(pair[0], change) as front:
+        outcome = look((front, pair[1]), digest=True)
+    assert seen(outcome) == [("large", "element", 4_321, b"4321", b"X")]
+    (note,) = [note for note in outcome.notes if "--digest" in note]
+    assert "a side does not run scripts" in note
