@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class ContainerNetwork:
     @property
     def is_visible(self) -> bool:
         """Whether its bridge is an interface of ours, so that its containers and we reach each other directly."""
-        return Path(f"/sys/class/net/br-{self._made.id[:12]}").exists()
+        return f"br-{self._made.id[:12]}" in (name for _, name in socket.if_nameindex())
 
     def remove(self) -> None:
         """Nothing where it is gone. SetupError where something stays in it, with Docker's words."""
