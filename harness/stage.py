@@ -120,7 +120,7 @@ def _as_processes(
 ) -> tuple[Deployment, FaultProxy | None]:
     owner = stack.enter_context(Owner())
     runtime = LocalRuntime(engine_chooser(options), _ports(options), owner)
-    proxy = stack.enter_context(open_fault_proxy(options.fault_proxy, owner=owner.register)) if links else None
+    proxy = stack.enter_context(open_fault_proxy(options.fault_proxy, popen=owner.popen)) if links else None
     return stack.enter_context(runtime.deploy(topology, links, proxy)), proxy
 
 

@@ -22,6 +22,7 @@ from typing import IO, Protocol
 from harness.errors import HarnessError, SetupError
 
 READY_WITHIN_S = 20.0
+Popen = Callable[..., "subprocess.Popen[bytes]"]  # subprocess.Popen, or what starts a process that goes with its owner
 _LAST_LINES = 5
 _EMBEDDED = Path(__file__).with_name("embedded") / "__main__.py"
 
@@ -41,11 +42,11 @@ class RunningProxy(Protocol):
 class ProxyProcess:
     """A fault proxy that we started. what: how messages call it; url: of its REST API, "" if it tells that itself."""
 
-    def __init__(self, what: str, arguments: Sequence[str], url: str = "") -> None:
+    def __init__(self, what: str, arguments: Sequence[str], url: str = "", popen: Popen = subprocess.Popen) -> None:
         self.what, self._url = what, url
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process; `stop` closes it
         try:
-            self._process = subprocess.Popen(
+            self._process = popen(
                 arguments,
                 stdin=subprocess.DEVNULL if url else subprocess.PIPE,
                 stdout=self._output if url else subprocess.PIPE,
@@ -109,20 +110,13 @@ def start_embedded() -> ProxyProcess:
     return ProxyProcess("the embedded fault proxy", [sys.executable, "-I", "-S", str(_EMBEDDED), "--port", "0"])
 
 
-def start_program(path: Path, owner: Callable[[int], None] | None) -> ProxyProcess:
-    """A toxiproxy-server, not yet ready. owner: told its process id, to end it should we be killed."""
+def start_program(path: Path, popen: Popen) -> ProxyProcess:
+    """A toxiproxy-server, not yet ready. It doesn't end with us by itself: popen is to see to that."""
     host = _own_loopback_address()
     with socket.create_server((host, 0)) as free:
         port = free.getsockname()[1]
     arguments = [str(path), "-host", host, "-port", str(port)]
-    process = ProxyProcess(str(path), arguments, f"http://{host}:{port}")
-    if owner is not None:
-        try:
-            owner(process.pid)
-        except BaseException:
-            process.stop()
-            raise
-    return process
+    return ProxyProcess(str(path), arguments, f"http://{host}:{port}", popen)
 
 
 def _own_loopback_address() -> str:

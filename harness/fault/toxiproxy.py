@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import Failure, HarnessError, SetupError, UsageError
 from harness.fault.proxy_errors import ProxyRefusedError, ProxyUnreachableError
-from harness.fault.proxy_process import READY_WITHIN_S, ProxyProcess, RunningProxy, start_embedded, start_program
+from harness.fault.proxy_process import READY_WITHIN_S, Popen, ProxyProcess, RunningProxy, start_embedded, start_program
 from harness.fault.toxic import Toxic, stream_of
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.topology import Link
@@ -38,10 +39,10 @@ _UNTOLD = "git"  # what a toxiproxy-server built by `go install` calls its versi
 _CHOICES = "embedded, auto, http://HOST:PORT of a Toxiproxy, or the path of a toxiproxy-server program"
 
 
-def open_fault_proxy(choice: str = "auto", *, owner: Callable[[int], None] | None = None) -> FaultProxy:
+def open_fault_proxy(choice: str = "auto", *, popen: Popen = subprocess.Popen) -> FaultProxy:
     """The fault proxy that `choice` names: embedded; auto (toxiproxy-server on PATH, else embedded); a URL; a path.
 
-    owner: told the process id of a toxiproxy-server that is started, so that it can be ended should we be killed.
+    popen: starts a toxiproxy-server; an owner's, so that it ends should we be killed.
     UsageError for a choice that is none of these, SetupError for a proxy that is not to be had, with what to do.
     """
     if choice == "auto":
@@ -51,7 +52,7 @@ def open_fault_proxy(choice: str = "auto", *, owner: Callable[[int], None] | Non
     if "://" in choice:
         return FaultProxy(_checked_url(choice), where=choice)
     program = _program(choice)
-    proxy = _opened(start_program(program, owner), choice)
+    proxy = _opened(start_program(program, popen), choice)
     if proxy.version == _UNTOLD:
         from harness.engine.toxiproxy_image import version_in
 

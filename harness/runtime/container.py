@@ -208,7 +208,7 @@ class ContainerDeployment(ServersDeployment):
                 self._open_inside(link, self.proxy, _FIRST_LINK_PORT + 2 * index)
             return
         if isinstance(opener, str):
-            opener = self.proxy = open_fault_proxy(opener, owner=self._owner.register)
+            opener = self.proxy = open_fault_proxy(opener, popen=self._owner.popen)
         for link in links:
             assert opener is not None
             assert not isinstance(opener, Image)

@@ -85,12 +85,6 @@ class Owner:
             folder.mkdir(mode=0o700)
         return folder
 
-    def register(self, pid: int) -> None:
-        """Let the watchdog end this process, which was started otherwise; ending it normally stays with its starter."""
-        with self._lock:
-            self._check_open()
-            self._tell(f"pid {pid} {started(pid)}")
-
     def watch_docker(self, socket: str, label: str, what: str) -> None:
         """Let the watchdog remove what carries this label there ("name=value"), if we are killed or don't get to it.
 

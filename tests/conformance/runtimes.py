@@ -57,5 +57,5 @@ def runtime_with_proxy(kind: str, proxy: str, owner: Owner) -> Iterator[tuple[Ru
             yield ContainerRuntime(client, lambda node: image, "written", owner, links), None
         return
     engine = ENGINE if kind == "container" else choose(None).name
-    with OPENERS[kind](engine, owner) as runtime, open_fault_proxy(choice(proxy), owner=owner.register) as opener:
+    with OPENERS[kind](engine, owner) as runtime, open_fault_proxy(choice(proxy), popen=owner.popen) as opener:
         yield runtime, opener

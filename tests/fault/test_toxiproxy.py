@@ -24,6 +24,7 @@ import toxiproxy.api
 from harness.errors import HarnessError, SetupError, UsageError
 from harness.fault.toxic import Toxic
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
+from harness.runtime.owner import Owner
 from harness.runtime.readiness import wait_until
 from harness.topology import Link
 from tests.fault.tcp import Upstream, receive, refuses
@@ -333,13 +334,11 @@ class TestChoices:
 
     def test_a_program_that_never_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("harness.fault.toxiproxy.READY_WITHIN_S", 0.3)
-        before, told = children(), []
+        before = children()
         with pytest.raises(
             SetupError, match=r"waited .* for .*toxiproxy-server to answer; last seen: .*Connection refused"
         ):
-            open_fault_proxy(program(tmp_path, "exec sleep 600"), owner=told.append)
-        assert len(told) == 1
-        assert not is_running(told[0])
+            open_fault_proxy(program(tmp_path, "exec sleep 600"))
         assert children() == before
 
     def test_auto_takes_the_one_on_path_and_does_not_hide_that_it_fails(
@@ -355,10 +354,10 @@ class TestChoices:
         with open_fault_proxy("auto") as proxy:
             assert proxy.kind == "embedded"
 
-    def test_an_owner_that_fails_leaves_no_process(self, tmp_path: Path) -> None:
-        def fail(pid: int) -> None:
-            raise RuntimeError(pid)
-
-        with pytest.raises(RuntimeError) as raised:
-            open_fault_proxy(program(tmp_path, "exec sleep 600"), owner=fail)
-        assert not is_running(raised.value.args[0])
+    def test_a_program_carries_its_owners_mark_from_its_first_moment(self, tmp_path: Path) -> None:
+        """Whoever is killed before he could note its number leaves a process that can be found."""
+        with Owner() as owner:
+            path = program(tmp_path, f'echo "$REPLICATION_HARNESS_OWNER" > {tmp_path}/mark; exit 3')
+            with pytest.raises(SetupError, match="ended with code 3"):
+                open_fault_proxy(path, popen=owner.popen)
+            assert (tmp_path / "mark").read_text() == f"{owner.marker}\n"

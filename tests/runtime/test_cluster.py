@@ -21,7 +21,7 @@ from tests.support.pairs import ENGINES
 def cluster(request: pytest.FixtureRequest) -> Iterator[LocalDeployment]:
     engine = "valkey" if "valkey" in request.param else "redis"
     link = Link("shard0", "shard0-replica0")
-    with Owner() as owner, open_fault_proxy("embedded", owner=owner.register) as proxy:
+    with Owner() as owner, open_fault_proxy("embedded", popen=owner.popen) as proxy:
         runtime = LocalRuntime(lambda node: choose(engine, {}), "any", owner)
         with runtime.deploy(Topology(cluster_nodes(3, 1, 7000)), [link], proxy) as deployment:
             deployment.attach()

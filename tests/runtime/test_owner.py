@@ -96,11 +96,9 @@ folder = owner.folder("replication-harness")
 noted = owner.popen(["sleep", "600"])
 marked = sleep("601", env={**os.environ, "REPLICATION_HARNESS_OWNER": owner.marker})
 inside = sleep("602", cwd=folder)
-registered = sleep("603")
-owner.register(registered.pid)
 stranger = sleep("604")
 (folder / "file").write_text("x")
-print(folder, noted.pid, marked.pid, inside.pid, registered.pid, stranger.pid, flush=True)
+print(folder, noted.pid, marked.pid, inside.pid, stranger.pid, flush=True)
 if "deaf" in sys.argv:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(owner._watchdog.pid, number)
@@ -111,7 +109,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.mark.skipif(sys.platform != "linux", reason="unreported processes are found through /proc")
 @pytest.mark.parametrize("watchdog", ["barely started", "deaf"])
 def test_after_sigkill_the_watchdog_ends_and_removes_everything(watchdog: str) -> None:
-    """What was noted, what only carries the marker, what only works in a folder of ours, what was registered; and no
+    """What was noted, what only carries the marker, what only works in a folder of ours; and no
     one else. Signals that a terminal sends to everybody don't keep it from that.
     """
     shown = subprocess.run([sys.executable, "-c", KILLED, watchdog], capture_output=True, text=True, check=False)
