@@ -25,7 +25,7 @@ from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
 from harness.resp.connection import CannotConnect, ConnectionLost
-from harness.runtime.base import Clustered, Deployment, VouchedByCanary
+from harness.runtime.base import Clustered, Deployment, KeepsLogs, VouchedByCanary
 from harness.runtime.canary import CanaryLag
 from harness.runtime.cluster import ClusterMap, Owners
 from harness.scenario.directives import REFUSING_WRITES
@@ -47,7 +47,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
     deployment.attach()
     with NodeViews(deployment.control) as views:
         save_info(deployment, views, directory, "before")
-        at_readiness = _syncs(deployment)
+        at_readiness, unread = _syncs(deployment)
         uneven = spread(deployment, stage.workload)
         laps.end("start")
 
@@ -57,6 +57,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         save_logs(deployment, directory)
         strays, unasked = other_keys(deployment, views, observed.nodes, stage.plans)
         misplaced, unlooked = misplaced_keys(deployment, views)
+    syncs, unread_later = _syncs(deployment)
     counted = "sync_counts" in deployment.capabilities
     return Evidence(
         nodes=observed.nodes,
@@ -65,13 +66,13 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         targets=observed.targets,
         convergences=observed.convergences,
         faults=observed.faults,
-        syncs=_since(at_readiness, _syncs(deployment)) if counted else None,
+        syncs=_since(at_readiness, syncs) if counted else None,
         initial_syncs={link: _first(counts) for link, counts in at_readiness.items()} if counted else {},
         max_lag_ms=sampling.max_lag_ms,
         shrinks=sampling.shrinks,
         other_keys=strays,
         misplaced=misplaced,
-        doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked, *unlooked),
+        doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked, *unlooked, *unread, *unread_later),
         not_checked=not_looked_for(deployment, stage.workload),
         not_applied=stage.not_applied,
         notes=(*notes_on(stage), *([uneven] if uneven else [])),
@@ -208,8 +209,17 @@ class _Relaxing:
         self.laps.end(step)
 
 
-def _syncs(deployment: Deployment) -> dict[str, SyncCounts]:
-    return {str(link): count_syncs(deployment.log(link.target)) for link in deployment.topology.replication_links}
+def _syncs(deployment: Deployment) -> tuple[dict[str, SyncCounts], tuple[str, ...]]:
+    """By link, and why those of some could not be counted: a log that is missing tells of no sync."""
+    counted: dict[str, SyncCounts] = {}
+    unread = []
+    for link in deployment.topology.replication_links:
+        log = deployment.log(link.target)
+        if why := deployment.why_no_log(link.target) if isinstance(deployment, KeepsLogs) else "":
+            unread.append(f"the resyncs of {link} could not be counted: {why}")
+        else:
+            counted[str(link)] = count_syncs(log)
+    return counted, tuple(unread)
 
 
 def _since(before: Mapping[str, SyncCounts], after: Mapping[str, SyncCounts]) -> dict[str, SyncCounts]:
@@ -220,6 +230,7 @@ def _since(before: Mapping[str, SyncCounts], after: Mapping[str, SyncCounts]) ->
             counts.partial - before[link].partial,
         )
         for link, counts in after.items()
+        if link in before
     }
 
 

@@ -44,8 +44,17 @@ def fault_proxy_line(choice: str = "auto") -> str:
 def examine() -> list[Finding]:
     """Everything that `harness doctor` tells, in its order."""
     looks: tuple[Callable[[], Finding], ...] = (_python, _engines, _fault_proxy, _addresses, _port, _docker)
-    findings = [look() for look in looks]
+    findings = [_looked(look) for look in looks]
     return [*findings, *_runtimes(findings)]
+
+
+def _looked(look: Callable[[], Finding]) -> Finding:
+    """A look that goes wrong tells so, and the others are still taken."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+        topic = look.__name__.strip("_").replace("_", " ")
+        return Finding(topic, None, f"can't be told: {type(error).__name__}: {error}")
 
 
 def _python() -> Finding:
@@ -111,15 +120,17 @@ def _docker() -> Finding:
 def _runtime_container() -> Finding:
     """What containers can do here, and which proxy would stand on their links."""
     from harness.engine.daemon import daemon
-    from harness.engine.toxiproxy_image import image_at_hand
+    from harness.engine.images import Image
+    from harness.engine.toxiproxy_image import proxy_at_hand
 
     try:
         with daemon() as client:
-            image = image_at_hand(client)
+            proxy = proxy_at_hand(client, "auto")
     except Failure as failure:
         return Finding("runtime container", None, f"no: {failure}")
-    program = shutil.which("toxiproxy-server")
-    chosen = f"an image of {program}" if program else image.reference if image else "embedded, unless one can be pulled"
+    chosen = proxy.reference if isinstance(proxy, Image) else f"an image of {proxy}"
+    if proxy is None:
+        chosen = "embedded, unless one can be pulled"
     from harness.runtime.packet_loss import why_no_loss
 
     loss = f"no packet loss ({reason})" if (reason := why_no_loss()) else "packet loss"
@@ -135,6 +146,6 @@ def _runtimes(findings: Sequence[Finding]) -> list[Finding]:
     external = "two running servers (--endpoint): written and judged; faults on replication links are not applied"
     return [
         Finding("runtime local", not local.startswith("no:"), local),
-        _runtime_container(),
+        _looked(_runtime_container),
         Finding("runtime external", True, external),
     ]

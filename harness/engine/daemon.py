@@ -54,26 +54,34 @@ def open_daemon() -> Client:
     if reason := _unreachable(path):
         raise SetupError(reason)
     import docker
-    import docker.errors
-    import requests.exceptions
+
+    from harness.engine.docker_calls import DAEMON_ERRORS, in_words
 
     client = None
     try:
         client = docker.DockerClient(base_url=f"unix://{path}", version="auto", timeout=ANSWERS_WITHIN_S)
         client.ping()
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        client.api.containers(limit=1)  # a daemon that hangs may still answer that it is there
+    except DAEMON_ERRORS as error:
         if client is not None:
             client.close()
         raise SetupError(_unanswered(path, error)) from None
     client.api.timeout = CALL_TIMEOUT_S
-    return client
+    return in_words(client)
 
 
 @contextmanager
 def daemon() -> Iterator[Client]:
+    """The same until the end of a `with` block. What the daemon refuses there is a SetupError."""
     client = open_daemon()
+    import docker.errors
+
     try:
         yield client
+    except docker.errors.DockerException as error:
+        if isinstance(error, SetupError):
+            raise
+        raise SetupError(f"the Docker daemon refuses: {explanation(error)}") from None
     finally:
         client.close()
 

@@ -28,14 +28,15 @@ PREFERRED = ("valkey-9.1.2", "redis-7.0.15")
 
 @dataclass(frozen=True)
 class Image:
-    """An image that the daemon has. name: of the engine, or "toxiproxy-…"; digest: of its content; size: bytes;
-    program: the server's name on its PATH.
+    """An image that the daemon has. name: of the engine, or "toxiproxy-…"; digest: by which its registry knows it, else
+    its id; size: bytes; id: of its content, at the daemon; program: the server's name on its PATH.
     """
 
     name: str
     reference: str
     digest: str
     size: int
+    id: str
     program: str = ""
 
     @property
@@ -63,11 +64,19 @@ def _published(tag: str) -> str | None:
 
 
 def _image(name: str, reference: str, found: Client) -> Image:
-    digests = [text.rpartition("@")[2] for text in found.attrs.get("RepoDigests") or ()]
-    digest = digests[0] if digests else found.id
-    return Image(
-        name, reference, digest, int(found.attrs.get("Size", 0)), _program(name, found.attrs.get("Config") or {})
-    )
+    program = _program(name, found.attrs.get("Config") or {})
+    return Image(name, reference, digest_of(reference, found), int(found.attrs.get("Size", 0)), found.id, program)
+
+
+def digest_of(reference: str, found: Client) -> str:
+    """By which the reference's own repository knows this image: others may have the same content under another one."""
+    repository, _, digest = reference.partition("@")
+    if digest:
+        return digest
+    head, slash, last = repository.removeprefix("docker.io/").removeprefix("library/").rpartition("/")
+    repository = f"{head}{slash}{last.partition(':')[0]}"
+    digests = [text.split("@") for text in found.attrs.get("RepoDigests") or ()]
+    return next((digest for name, digest in digests if name == repository), str(found.id))
 
 
 def _program(name: str, config: Mapping[str, Sequence[str] | None]) -> str:
@@ -125,11 +134,13 @@ def _get(client: Client, reference: str) -> Client | None:
 
 
 def _remove_unnamed(client: Client, image: Client) -> None:
-    """What has lost its name to a newer one; a container may still use it."""
+    """What has lost its name to a newer one, unless it has another name; a container may still use it."""
     import docker.errors
 
     try:
-        client.images.remove(image.id)
+        image.reload()
+        if not image.tags:
+            client.images.remove(image.id)
     except docker.errors.APIError as error:
         if error.status_code not in (404, 409):
             raise

@@ -15,8 +15,9 @@ import tempfile
 from pathlib import Path
 
 from harness.engine.cache import cache_folder, locked
+from harness.engine.catalogue import version_key
 from harness.engine.daemon import Client
-from harness.engine.images import ENGINE_LABEL, LABEL, Image, Tell, find_images, import_image, pulled
+from harness.engine.images import ENGINE_LABEL, LABEL, Image, Tell, digest_of, find_images, import_image, pulled
 from harness.errors import SetupError
 
 NAME = "toxiproxy"
@@ -82,12 +83,12 @@ def image_at_hand(client: Client) -> Image | None:
     there = find_images(client)
     built = [image for image in there if image.name.startswith(f"{NAME}-")]
     if built:
-        return built[-1]
+        return max(built, key=lambda image: version_key(image.name))
     for tag in (f"{PUBLISHED}:{VERSION}", f"{PUBLISHED}:latest"):
         for image in client.images.list(name=PUBLISHED):
             if tag in image.tags:
-                digest = next((text.rpartition("@")[2] for text in image.attrs.get("RepoDigests") or ()), image.id)
-                return Image(f"{NAME}-{tag.rpartition(':')[2]}", tag, digest, int(image.attrs.get("Size", 0)))
+                size = int(image.attrs.get("Size", 0))
+                return Image(f"{NAME}-{tag.rpartition(':')[2]}", tag, digest_of(tag, image), size, image.id)
     return None
 
 
@@ -97,15 +98,25 @@ def proxy_for_containers(client: Client, choice: str, tell: Tell) -> Image | str
     auto: toxiproxy-server on PATH, put into an image; an image at hand; the published image; else embedded. A path is
     put into an image as well, where it is one static file. A URL, and embedded, stay what they are.
     """
+    at_hand = proxy_at_hand(client, choice)
+    if isinstance(at_hand, Path):
+        return build_image(client, at_hand)
+    return at_hand or _published(client, tell) or "embedded"
+
+
+def proxy_at_hand(client: Client, choice: str) -> Path | Image | str | None:
+    """The same choice without making or fetching anything: a program of which an image is to be made, an image, or what
+    is to be opened on this machine; None where the published image is to be asked for.
+    """
     if choice == "embedded" or "://" in choice:
         return choice
     if choice != "auto":
         program = Path(shutil.which(choice) or choice)
-        return build_image(client, program) if program.is_file() and is_static(program.read_bytes()) else choice
+        return program if program.is_file() and is_static(program.read_bytes()) else choice
     on_path = shutil.which(PROGRAM)
     if on_path and is_static(Path(on_path).read_bytes()):
-        return build_image(client, Path(on_path))
-    return image_at_hand(client) or _published(client, tell) or "embedded"
+        return Path(on_path)
+    return image_at_hand(client)
 
 
 _unpublished: list[str] = []  # why the published image can't be had

@@ -90,6 +90,14 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
+class KeepsLogs(Protocol):
+    """A deployment whose servers' logs must be there, since their syncs are counted in them."""
+
+    def why_no_log(self, node: str) -> str:
+        """Why the node's log doesn't tell everything, "" where it does."""
+
+
+@runtime_checkable
 class VouchedByCanary(Protocol):
     """Some replicas' offsets tell nothing; only a canary shows how far such a one is.
 

@@ -28,7 +28,7 @@ from harness.runtime.cluster import BUS_OFFSET
 from harness.runtime.container_link import ContainerLink
 from harness.runtime.container_network import ContainerNetwork
 from harness.runtime.container_proxy import open_proxy
-from harness.runtime.container_server import ContainerServer, Place, use_ryuk_where_at_hand
+from harness.runtime.container_server import FILES_NOT_HERE, ContainerServer, Place, use_ryuk_where_at_hand
 from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
 from harness.runtime.identity import UNKNOWN_ENGINE, engine_in
 from harness.runtime.labels import OWNER, owner_labels
@@ -126,6 +126,7 @@ class ContainerDeployment(ServersDeployment):
         self._name = f"replication-harness-{secrets.token_hex(6)}"
         self._buses: dict[str, FaultLink] = {}  # proxies in front of nodes' buses
         self._network: ContainerNetwork | None = None
+        self._all_made = False  # in Docker; else something may be there that we were not told of
         self.proxy: FaultProxy | None = None
 
     @property
@@ -154,6 +155,7 @@ class ContainerDeployment(ServersDeployment):
             place = self._place("toxiproxy", {})
             tasks.insert(0, lambda: self._open_proxy(proxy, place))
         _side_by_side(tasks)
+        self._all_made = True
         for name in self._nodes:
             self._require_reachable(name)
             self._come_up(name)
@@ -270,6 +272,8 @@ class ContainerDeployment(ServersDeployment):
     def _come_up(self, node: str) -> None:
         """An engine is what it says itself; what the image's name promises may be something else."""
         super()._come_up(node)
+        if why := self.why_no_log(node):
+            raise SetupError(f"node {node}: {why}, though its server answers: {FILES_NOT_HERE}")
         with Connection(self.control(node)) as connection:
             reply = connection.command("INFO", "server")
         fields = info_fields(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else {}
@@ -299,12 +303,15 @@ class ContainerDeployment(ServersDeployment):
         return server
 
     def close(self) -> None:
+        """What may be left in Docker, because a call got no answer or a removal failed, the watchdog looks for."""
         with ExitStack() as steps:  # the last one first, each of them whatever another one meets
             steps.callback(self._owner.remove, self._folder)
             steps.callback(self._remove_network)
             steps.callback(_side_by_side, [self._container(node).remove for node in self._nodes])
             steps.callback(self._close_links)
             steps.callback(self._close_fronts)
+        if self._all_made:
+            self._owner.docker_is_clean(self._name)
 
     def _close_links(self) -> None:
         if self.proxy is not None:
@@ -318,7 +325,6 @@ class ContainerDeployment(ServersDeployment):
         if self._network is not None:
             self._network.remove()
             self._network = None
-        self._owner.docker_is_clean(self._name)
 
 
 def _listens(host: str, port: int) -> bool:

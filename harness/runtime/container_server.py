@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import docker.errors
-import requests.exceptions
+import docker.types
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer, Reaper
 from testcontainers.core.exceptions import ContainerConnectException
 from testcontainers.core.labels import LABEL_SESSION_ID, SESSION_ID
 
 from harness.engine.daemon import CALL_TIMEOUT_S, Client, explanation
+from harness.engine.docker_calls import DAEMON_ERRORS, in_words
 from harness.engine.images import Image
 from harness.errors import SetupError
 from harness.runtime.container_network import ContainerNetwork
@@ -34,12 +35,15 @@ from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.runtime.server import STOP_S, Server
 from harness.runtime.server_config import ServerPlan, server_config, sync_leftover
 
-DAEMON_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException)
 FOLDER = Path("/replication-harness")
 _CONFIG = FOLDER / "server.conf"
 _LOG = FOLDER / "log" / "server.log"
+FILES_NOT_HERE = (
+    "does this run inside a container, or the daemon inside a virtual machine? Run the harness where the daemon runs, "
+    "give both the same folder for temporary files (TMPDIR), or use --runtime local"
+)
 _KILL_S = 10.0
-_CONFLICT, _GONE = 409, 404
+CONFLICT, GONE = 409, 404
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,11 @@ class Place:
     ports: Mapping[int, tuple[str, int]]
 
 
-def new_container(reference: str, place: Place, **more: Any) -> DockerContainer:
-    """Not yet started. It has no logging of its own but what we read, and never more than its share of memory."""
-    container = DockerContainer(reference, docker_client_kw={"timeout": CALL_TIMEOUT_S}, name=place.name)
+def new_container(image: Image, place: Place, **more: Any) -> DockerContainer:
+    """Not yet started. It will run exactly the image that was found, whatever its name leads to by then."""
+    container = DockerContainer(image.id, docker_client_kw={"timeout": CALL_TIMEOUT_S}, name=place.name)
+    container.image = image.id  # a prefix for names of images is none for their content
+    in_words(container.get_docker_client().client)
     for inside, outside in place.ports.items():
         container.ports[f"{inside}/tcp"] = outside  # type: ignore[assignment]  # its annotation forgets addresses
     return container.with_kwargs(labels=dict(place.labels), **place.network.endpoint(place.address), **more)
@@ -95,9 +101,11 @@ class ContainerServer(Server):
         super().__init__(plan, image.name, image.origin)
         self.place, self.image, self._program = place, image, program
         self._starts = 0
-        self._container = new_container(image.reference, place, entrypoint=[program], user="0:0", working_dir="/")
+        # Unlike a volume, a mount is refused where the daemon doesn't see the folder, and no folder is made there.
+        logs = docker.types.Mount(str(_LOG.parent), str(plan.folder), type="bind")
+        confined = {"mounts": [logs], "security_opt": ["label=disable"]}  # SELinux: mounts are not relabelled
+        self._container = new_container(image, place, entrypoint=[program], user="0:0", working_dir="/", **confined)
         self._container.with_command([str(_CONFIG)])
-        self._container.with_volume_mapping(plan.folder, str(_LOG.parent), "rw,z")
         self._created = self._apart = False
         self._said = self._logged = ""
 
@@ -127,7 +135,9 @@ class ContainerServer(Server):
     def _not_started(self, error: Exception) -> SetupError:
         said = explanation(error)
         host, port = self.plan.host, self.plan.port
-        if "already allocated" in said or "already in use" in said:
+        if "bind source path does not exist" in said:
+            said = f"the Docker daemon doesn't see this process's files ({self.plan.folder}): {FILES_NOT_HERE}"
+        elif "already allocated" in said or "already in use" in said:
             by = holder_of(host, port)
             said = f"port {port} on {host} is taken{f' by {by}' if by else ''}; use --ports any"
         elif "executable file not found" in said or "no such file or directory" in said:
@@ -143,8 +153,16 @@ class ContainerServer(Server):
 
     def pid(self) -> int:
         """Of its first process, as the daemon's machine numbers it; 0 where it does not run."""
-        self._raw.reload()
-        return int(self._raw.attrs["State"]["Pid"])
+        state = self._state()
+        return int(state["Pid"]) if state else 0
+
+    def _state(self) -> Mapping[str, Any] | None:
+        """As the daemon tells it now; None where the container is gone."""
+        with _unless(GONE):
+            self._raw.reload()
+            state: Mapping[str, Any] = self._raw.attrs["State"]
+            return state
+        return None
 
     def ended(self, wait_s: float) -> str | None:
         if self._container._container is None:
@@ -155,8 +173,9 @@ class ContainerServer(Server):
             return None
 
     def _how_ended(self) -> str | None:
-        self._raw.reload()
-        state = self._raw.attrs["State"]
+        state = self._state()
+        if state is None:
+            return "was removed by somebody else, with its container"
         if state["Status"] in ("running", "paused", "restarting", "created"):
             return None
         return f"ended with exit code {state['ExitCode']}{' (out of memory)' if state.get('OOMKilled') else ''}"
@@ -164,31 +183,31 @@ class ContainerServer(Server):
     def pause(self) -> None:
         if cause := self.death():
             raise SetupError(cause)
-        with _unless(_CONFLICT):  # it is paused already
+        with _unless(CONFLICT):  # it is paused already
             self._raw.pause()
 
     def resume(self) -> None:
         if cause := self.death():
             raise SetupError(cause)
-        with _unless(_CONFLICT):  # it was not paused
+        with _unless(CONFLICT):  # it was not paused
             self._raw.unpause()
 
     def kill(self) -> None:
         if self._container._container is not None:
             self._thaw()
-            with _unless(_CONFLICT, _GONE):  # it has ended
+            with _unless(CONFLICT, GONE):  # it has ended
                 self._raw.kill()
             wait_until(self._how_ended, deadline_s=_KILL_S, what=f"the container of {self.plan.node.name} to end")
 
     def stop(self) -> None:
         if self._container._container is not None:
             self._thaw()
-            with _unless(_GONE):
+            with _unless(GONE):
                 self._raw.stop(timeout=int(STOP_S))
 
     def _thaw(self) -> None:
         """Docker ends nothing that is frozen."""
-        with _unless(_CONFLICT, 500):
+        with _unless(CONFLICT, GONE, 500):
             self._raw.unpause()
 
     def partition(self) -> None:
@@ -208,7 +227,7 @@ class ContainerServer(Server):
     def log(self) -> str:
         """What it said before it knew its log, and the log."""
         if self._container._container is not None:
-            with _unless(_GONE):
+            with _unless(GONE):
                 self._said = self._raw.logs().decode("utf-8", "replace")
         if self.plan.log.exists():
             self._logged = self.plan.log.read_text(encoding="utf-8", errors="replace")
@@ -218,10 +237,12 @@ class ContainerServer(Server):
         """The container with all that it wrote; its log stays readable. Nothing where it is gone."""
         if self._container._container is not None:
             self.log()
-        with _unless(_GONE, _CONFLICT):  # 409: its removal is under way
-            self._container.stop(force=True, delete_volume=True)
-        self._container._container = None
-        self._container.get_docker_client().client.close()
+        try:
+            with _unless(GONE, CONFLICT):  # 409: its removal is under way
+                self._container.stop(force=True, delete_volume=True)
+            self._container._container = None
+        finally:
+            self._container.get_docker_client().client.close()
 
 
 @contextmanager

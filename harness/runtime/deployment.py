@@ -130,6 +130,10 @@ class ServersDeployment(ABC):
     def log(self, node: str) -> str:
         return self._server(node).log()
 
+    def why_no_log(self, node: str) -> str:
+        """Why the node's log doesn't tell everything, "" where it does."""
+        return self._server(node).why_no_log()
+
     def death(self, node: str, wait_s: float = 0.0) -> str | None:
         """The whole story where the node's server has ended, within wait_s; None while it runs."""
         front = self._nodes[node].front

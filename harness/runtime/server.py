@@ -37,6 +37,7 @@ class Server(ABC):
 
     def __init__(self, plan: ServerPlan, engine: str, origin: str) -> None:
         self.plan, self.engine, self.origin = plan, engine, origin
+        self._log_size = 0
 
     @property
     def control(self) -> Endpoint:
@@ -69,7 +70,18 @@ class Server(ABC):
 
     @abstractmethod
     def log(self) -> str:
-        """Everything that the server said so far."""
+        """Everything that the server said so far, as far as that can be had."""
+
+    def why_no_log(self) -> str:
+        """Why its log doesn't tell everything, "" where it does: no log is no proof that nothing happened."""
+        try:
+            size = self.plan.log.stat().st_size
+        except OSError as error:
+            return f"its log {self.plan.log} can't be read: {error.strerror}"
+        if not size or size < self._log_size:
+            return f"its log {self.plan.log} is {'shorter than it was' if size else 'empty'}"
+        self._log_size = size
+        return ""
 
     def await_answer(self) -> Connection:
         """Wait until the server answers PING with its data loaded, and return that connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -90,6 +91,27 @@ def test_a_daemon_whose_disk_is_full(
         said = refused(tmp_path, LIST, "--image", f"valkey-9.1.2={image.tags[0]}")
         assert "no space left on device; the daemon's disk is full: docker system prune shows what can go" in said
         assert inventory(client) == before
+
+
+@pytest.mark.container
+def test_a_daemon_that_does_not_see_our_files(tmp_path: Path) -> None:
+    """As for a job in a container of the host's network that was given the daemon's socket."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("other files under the same name need root and unshare")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    apart = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$TMPDIR" && exec "$@"', "sh"]
+    command = [*apart, sys.executable, "-m", "harness", "run", LIST, "--runtime", "container", "--run-id", "unseen"]
+    with docker_client() as client:
+        engine_image(client)
+        done = subprocess.run(
+            [*command, "--out", tmp_path / "runs"], capture_output=True, text=True, timeout=240, check=False,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        )  # fmt: skip
+        assert inventory(client, f"{RUN}=unseen") == NOTHING
+    assert done.returncode == 7, done.stderr
+    assert "the Docker daemon doesn't see this process's files" in done.stderr
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.container
