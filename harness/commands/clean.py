@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.commands.output import Output, aside
 from harness.errors import ExitCode, SetupError
+
+if TYPE_CHECKING:
+    from harness.runtime.dead_runs import Remnant
 
 
 @click.command("clean")
@@ -25,7 +30,6 @@ def command(url: str | None, run_id: str | None, every: bool, yes: bool) -> int:
 def _clean_machine(every: bool, yes: bool) -> int:
     """Owners that are dead for certain need no question."""
     from harness.engine.daemon import open_daemon
-    from harness.report.rows import table
     from harness.runtime.dead_runs import remnants, remove_all
 
     output = Output()
@@ -43,18 +47,27 @@ def _clean_machine(every: bool, yes: bool) -> int:
             output.line("no dead run has left anything")
             return ExitCode.AS_EXPECTED
         shown = [*dead, *rest]
-        output.line(table([{"what": e.what, "name": e.name, "of": e.owner, "owner is": e.state} for e in shown]))
+        output.line(_shown(shown))
         question = f"Remove also the {len(rest)} whose owner is alive or elsewhere? A run under way would be broken"
         if rest and not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
             aside(f"harness: {len(rest)} not removed; --yes removes them")
             shown = dead
         failed = remove_all(shown)
         # What was still starting when it was looked for, such as a folder that the daemon made anew for a container.
-        failed += remove_all(each for each in remnants(client) if each.state == "dead")
-    output.line(f"{len(shown) - len(failed)} removed")
+        late = [each for each in remnants(client) if each.state == "dead"]
+        if late:
+            output.line(f"found since:\n{_shown(late)}")
+            failed += remove_all(late)
+    output.line(f"{len(shown) + len(late) - len(failed)} removed")
     if failed:
         raise SetupError("not removed:\n" + "\n".join(f"  {text}" for text in failed))
     return ExitCode.AS_EXPECTED
+
+
+def _shown(found: Sequence[Remnant]) -> str:
+    from harness.report.rows import table
+
+    return table([{"what": e.what, "name": e.name, "of": e.owner, "owner is": e.state} for e in found])
 
 
 def _clean_endpoint(url: str, run_id: str | None, yes: bool) -> int:

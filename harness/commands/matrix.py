@@ -147,7 +147,7 @@ def _engines(chosen: Chosen) -> tuple[Engine, ...]:
         own = read_own_engines(file)
         paths |= own.paths
         if own.images:
-            from harness.engine.image_program import programs_of
+            from harness.runtime.image_program import programs_of
 
             paths |= programs_of(own.images, aside)
     given = dict(pair(text, "--engine-path NAME=PATH") for text in chosen.engine_paths)

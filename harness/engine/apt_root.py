@@ -81,7 +81,7 @@ def _own_keyring() -> Path:
                     f"{KEYRING} is missing, against which packages are checked, and this machine's apt can't get it "
                     f"({said}): apt-get install {_KEYRING_PACKAGE}"
                 )
-            subprocess.run(["dpkg-deb", "-x", packages[0], f"{scratch}/tree"], check=True, stdin=subprocess.DEVNULL)
+            unpack_package(packages[0], Path(scratch, "tree"))
             found = Path(f"{scratch}/tree/{KEYRING}")
             if not found.exists():
                 raise SetupError(f"{packages[0].name} holds no {KEYRING}: apt-get install {_KEYRING_PACKAGE}")
@@ -89,6 +89,22 @@ def _own_keyring() -> Path:
             shutil.copy(found, folder / "new")
             (folder / "new").rename(kept)
     return kept
+
+
+def unpack_package(package: Path, tree: Path) -> None:
+    """SetupError with the reason, such as a full disk."""
+    command = ["dpkg-deb", "-x", str(package), str(tree)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        said = " ".join(done.stderr.split())[-300:] or f"exit code {done.returncode}"
+        raise SetupError(f"{package.name} can't be unpacked to {tree}: {said}; engines are kept in {cache_folder()}")
+
+
+def _without_logins(text: str) -> str:
+    """Addresses in it without user and password."""
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", text)
 
 
 def _debian_mirrors(folder: Path) -> Iterator[str]:
@@ -129,6 +145,8 @@ class AptRoot:
     def __init__(self, folder: Path, suites: Sequence[str], archive: Archive, lock: int) -> None:
         self._folder, self._suites, self._archive, self._lock = folder, suites, archive, lock
         self._archives = folder / "cache" / "archives"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # the mirror's address may hold a password
         for needed in (folder / "state" / "lists" / "partial", self._archives / "partial", folder / "none"):
             needed.mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
@@ -166,9 +184,10 @@ class AptRoot:
         # An update that could not fetch a list only warns, and would go on with an older list or none.
         if done.returncode or (arguments[0] == "update" and any("Failed to fetch" in line for line in said)):
             shown = "\n  ".join(said[-_SHOWN_LINES:]) or f"exit code {done.returncode}"
+            where = f"{self._archive.mirror} ({', '.join(self._suites)})"
             raise SetupError(
-                f"Debian's archive at {self._archive.mirror} ({', '.join(self._suites)}) can't be used:\n  {shown}\n"
-                f"another mirror is given by --mirror URL or {MIRROR_VARIABLE}"
+                _without_logins(f"Debian's archive at {where} can't be used:\n  {shown}\n")
+                + f"another mirror is given by --mirror URL or {MIRROR_VARIABLE}"
             )
 
     def _sources(self) -> str:

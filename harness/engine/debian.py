@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.engine.apt_root import AptRoot, Archive, find_archive
+from harness.engine.apt_root import AptRoot, Archive, find_archive, unpack_package
 from harness.engine.cache import Fetched, cache_folder, fetched, locked, write_about
 from harness.engine.catalogue import CATALOGUE, Listed, fits
 from harness.errors import SetupError, UsageError
@@ -55,14 +55,14 @@ def fetch(wanted: Sequence[Listed], *, mirror: str | None = None, tell: Tell = l
     """
     found = {listed: engine for listed in wanted if (engine := at_hand(listed))}
     missing = [listed for listed in wanted if listed not in found]
-    archive = find_archive(mirror) if missing else None
-    for base in dict.fromkeys(_base(listed) for listed in missing):
-        assert archive is not None
-        group = [listed for listed in missing if _base(listed) == base]
-        try:
+    try:
+        archive = find_archive(mirror) if missing else None
+        for base in dict.fromkeys(_base(listed) for listed in missing):
+            assert archive is not None
+            group = [listed for listed in missing if _base(listed) == base]
             found.update(_fetch_group(base, group, archive, tell))
-        except OSError as error:
-            raise SetupError(f"{error.filename or cache_folder()}: {error.strerror}; engines are kept there") from None
+    except OSError as error:
+        raise SetupError(f"{error.filename or cache_folder()}: {error.strerror}; engines are kept there") from None
     return [found[listed] for listed in wanted]
 
 
@@ -121,7 +121,7 @@ def _unpack(archives: Iterable[Path], tree: Path, family: str) -> Iterator[tuple
     for archive in archives:
         name, version = archive.name.split("_")[:2]
         if name.startswith((family, "lib", "lua", "zlib")) and not name.endswith(("-perl", "-common")):
-            subprocess.run(["dpkg-deb", "-x", archive, tree], check=True, stdin=subprocess.DEVNULL)
+            unpack_package(archive, tree)
             yield name, version.replace("%3a", ":")
 
 

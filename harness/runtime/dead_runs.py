@@ -19,13 +19,13 @@ from pathlib import Path
 
 from harness.engine.daemon import Client, explanation
 from harness.errors import Failure
-from harness.runtime.labels import OWNER, owner_state, place_name, told_owner
+from harness.runtime.labels import MARKER, OWNER, marker_state, owner_state, told_owner
 from harness.runtime.readiness import wait_until
-from harness.runtime.watchdog import MARKER_VARIABLE
+from harness.runtime.watchdog import MARKER_VARIABLE, started
 
 GONE_WITHIN_S = 30.0
 
-_FOLDER = re.compile(r"replication-harness-([0-9a-f]{8})-([0-9a-f]{16})-[0-9a-f]+\Z")
+_FOLDER = re.compile(rf"replication-harness-({MARKER})-[0-9a-f]+\Z")
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class Remnant:
 
 
 def remnants(client: Client | None) -> list[Remnant]:
-    """All of them, in the order in which they can be removed. client: None where there is no Docker."""
+    """All of them, in the order in which they can be removed. client: None where there is no Docker.
+
+    Each is found before its owner is looked at: an owner is there before what it makes, so none that lives is missed.
+    """
     in_docker = list(_in_docker(client)) if client is not None else []
-    living = _living_markers()
-    return [*in_docker, *_processes(living), *_folders(living)]
+    return [*in_docker, *_processes(), *_folders()]
 
 
 def _in_docker(client: Client) -> Iterator[Remnant]:
@@ -102,41 +104,36 @@ def _remove_folder(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _living_markers() -> set[str]:
-    """The markers of owners whose watchdog still waits: it holds the marker among its arguments."""
-    found: set[str] = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has just ended
-            continue
-        if any(word.endswith(b"watchdog.py") for word in words):
-            found.update(word.decode() for word in words if re.fullmatch(rb"[0-9a-f]{16}", word))
-    return found
-
-
-def _processes(living: set[str]) -> Iterator[Remnant]:
+def _processes() -> Iterator[Remnant]:
     prefix = f"{MARKER_VARIABLE}=".encode()
     for folder in Path("/proc").glob("[0-9]*"):
+        pid, since = int(folder.name), started(int(folder.name))
         try:
             environment = (folder / "environ").read_bytes().split(b"\0")
             name = (folder / "comm").read_text().strip()
         except OSError:  # another user's process, or one that has just ended
             continue
-        for marker in (word.removeprefix(prefix).decode() for word in environment if word.startswith(prefix)):
-            state = "alive" if marker in living else "dead"
-            pid = int(folder.name)
-            yield Remnant("process", f"{name} ({pid})", f"owner {marker}", state, partial(_kill, pid))
+        for marker in (os.fsdecode(word.removeprefix(prefix)) for word in environment if word.startswith(prefix)):
+            remove = partial(_kill, pid, since)
+            yield Remnant("process", f"{name} ({pid})", f"owner {marker}", marker_state(marker), remove)
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _kill(pid: int, since: str) -> None:
+    """Nothing where it has ended, even if its number has been given to another one."""
+    if started(pid) == since:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
-def _folders(living: set[str]) -> Iterator[Remnant]:
+def _folders() -> Iterator[Remnant]:
     for folder in sorted(Path(tempfile.gettempdir()).glob("replication-harness-*")):
-        if not (found := _FOLDER.match(folder.name)) or folder.stat().st_uid != os.getuid():
-            continue
-        state = "alive" if found[2] in living else "dead" if found[1] == place_name() else "elsewhere"
-        yield Remnant("folder", str(folder), f"owner {found[2]}", state, partial(_remove_folder, folder))
+        if (found := _FOLDER.match(folder.name)) and _is_ours(folder):
+            remove = partial(_remove_folder, folder)
+            yield Remnant("folder", str(folder), f"owner {found[1]}", marker_state(found[1]), remove)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid()
+    except FileNotFoundError:  # it has just been removed
+        return False

@@ -7,6 +7,8 @@ and the namespace of the number stand beside it, and nothing is called dead that
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +19,7 @@ PREFIX = "replication-harness"
 OWNER = f"{PREFIX}.owner"  # the marker of the Owner, which its watchdog looks for
 RUN = f"{PREFIX}.run"
 _BOOT, _NAMESPACE = f"{PREFIX}.boot", f"{PREFIX}.pid-namespace"
+MARKER = "[0-9a-f]{32}"
 _PID, _STARTED = f"{PREFIX}.pid", f"{PREFIX}.started"
 
 
@@ -38,8 +41,26 @@ def here() -> tuple[str, str]:
 
 
 def place_name() -> str:
-    """The same as one short word, for names of folders."""
-    return sha256("\0".join(here()).encode()).hexdigest()[:8]
+    """The same as one short word."""
+    return _short("\0".join(here()))
+
+
+def new_marker() -> str:
+    """A name for what this process makes, from which it can be told whether the process still lives: 32 characters."""
+    pid = os.getpid()
+    return f"{place_name()}{pid:08x}{_short(started(pid))}{secrets.token_hex(4)}"
+
+
+def marker_state(marker: str) -> str:
+    """As `owner_state`, of a marker."""
+    if not re.fullmatch(MARKER, marker) or marker[:8] != place_name():
+        return "elsewhere"
+    since = started(int(marker[8:16], 16))
+    return "alive" if since and _short(since) == marker[16:24] else "dead"
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]
 
 
 def owner_state(labels: Mapping[str, str]) -> str:

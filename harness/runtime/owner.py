@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import HarnessError
-from harness.runtime.labels import place_name
+from harness.runtime.labels import new_marker
 from harness.runtime.watchdog import DEAF_TO, MARKER_VARIABLE, started
 
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
@@ -44,7 +44,7 @@ class Owner:
     """
 
     def __init__(self) -> None:
-        self.marker = secrets.token_hex(8)
+        self.marker = new_marker()
         self._lock = threading.Lock()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._folders: list[Path] = []
@@ -75,9 +75,7 @@ class Owner:
 
     def folder(self, prefix: str) -> Path:
         """A new folder that only this user can enter, under the system's folder for temporary files."""
-        folder = (
-            Path(tempfile.gettempdir()).absolute() / f"{prefix}-{place_name()}-{self.marker}-{secrets.token_hex(4)}"
-        )
+        folder = Path(tempfile.gettempdir()).absolute() / f"{prefix}-{self.marker}-{secrets.token_hex(4)}"
         with self._lock:
             self._check_open()
             self._folders.append(folder)

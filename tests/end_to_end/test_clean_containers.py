@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from harness.engine.daemon import daemon
-from harness.runtime.labels import OWNER, RUN, owner_labels, place_name
+from harness.runtime.labels import OWNER, RUN, new_marker, owner_labels
 from tests.support.daemons import own_daemon
 from tests.support.docker import NOTHING, docker_client, engine_image, inventory
 
 pytestmark = pytest.mark.container
 
 CLEAN = [sys.executable, "-m", "harness", "clean"]
-MARKER = "0123456789abcdef"
+LIVING = new_marker()
+DEAD = f"{LIVING[:16]}{'0' * 8}{LIVING[24:]}"  # of a process that had this number before
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def run_id() -> str:
 @pytest.fixture
 def left(run_id: str, tmp_path: Path) -> Iterator[Any]:
     """Three containers that run, their network and their folder, of an owner that has died; the client."""
-    (tmp_path / f"replication-harness-{place_name()}-{MARKER}-ab").mkdir()
-    labels = {**owner_labels(MARKER, run_id), "replication-harness.started": "1"}
+    (tmp_path / f"replication-harness-{DEAD}-ab").mkdir()
+    labels = {**owner_labels(DEAD, run_id), "replication-harness.started": "1"}
     with docker_client() as client:
         image = engine_image(client)
         network = client.networks.create(f"replication-harness-{run_id}", labels=labels)
@@ -64,7 +65,7 @@ def test_all_asks_first(
     """On a daemon and in a namespace of processes of its own: it must not see the runs of this machine."""
     apart = ["unshare", "--pid", "--fork", "--mount-proc", *CLEAN, "--all"]
     with own_daemon(tmp_path_factory.mktemp("d"), "16m", monkeypatch), daemon() as client:
-        client.networks.create("other", labels=owner_labels(MARKER, "other"))
+        client.networks.create("other", labels=owner_labels(LIVING, "other"))
         client.networks.create("nobodys")
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         shown = subprocess.run(

@@ -95,6 +95,17 @@ def test_a_mirror_that_does_not_answer(tmp_path: Path) -> None:
 
 
 @needs_apt
+def test_a_mirrors_password_is_not_told(tmp_path: Path) -> None:
+    archive = Archive("http://me:hunter2@127.0.0.1:1/debian", find_archive("file:///").keyring)
+    with (tmp_path / "lock").open("w") as lock:
+        root = AptRoot(tmp_path / "root", ["sid"], archive, lock.fileno())
+        assert (tmp_path / "root").stat().st_mode & 0o777 == 0o700
+        with pytest.raises(SetupError, match=r"(?s)at http://\*\*\*@127\.0\.0\.1:1/debian") as caught:
+            root.update()
+    assert "hunter2" not in str(caught.value)
+
+
+@needs_apt
 def test_the_machines_own_apt_is_not_touched(tmp_path: Path) -> None:
     archive = Archive("http://127.0.0.1:1/debian", find_archive("file:///").keyring)
     with (tmp_path / "lock").open("w") as lock:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import run_command_line
-from harness.engine import apt_root
+from harness.engine import apt_root, debian
 from harness.engine.apt_root import find_archive
 from harness.errors import SetupError
 
@@ -48,6 +48,22 @@ def test_what_to_do_where_it_has_none(lacking: Path) -> None:
     write(lacking, "#!/bin/sh\necho 'E: No candidate' >&2\nexit 100\n")
     with pytest.raises(SetupError, match=r"can't get it \(E: No candidate\): apt-get install debian-archive-keyring"):
         find_archive("http://127.0.0.1:1/debian")
+
+
+FULL = """#!/bin/sh
+[ "$1" = --build ] && exec /usr/bin/dpkg-deb "$@"
+echo "dpkg-deb: error: failed to write: No space left on device" >&2
+exit 2
+"""
+
+
+def test_a_full_disk(lacking: Path) -> None:
+    write(lacking, APT.format(keyring=apt_root.KEYRING))
+    write(lacking.with_name("dpkg-deb"), FULL)
+    with pytest.raises(SetupError, match=r"can't be unpacked to .*No space left on device; engines are kept in "):
+        find_archive("http://127.0.0.1:1/debian")
+    with pytest.raises(SetupError, match=r"redis-server_1_all\.deb can't be unpacked to .*No space left on device"):
+        list(debian._unpack([lacking.with_name("redis-server_1_all.deb")], lacking.with_name("tree"), "redis"))
 
 
 def test_without_apt_it_says_which_engines_are_still_possible(

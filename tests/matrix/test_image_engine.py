@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import run_command_line
-from harness.engine.image_program import program_of
+from harness.runtime.image_program import program_of
 from tests.support.docker import docker_client, engine_image
 
 pytestmark = pytest.mark.container

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from harness.engine.cache import cache_folder, locked
-from harness.engine.daemon import Client, daemon
+from harness.engine.daemon import Client, daemon, socket_path
 from harness.engine.images import Image, pulled
 from harness.errors import SetupError
+from harness.runtime.labels import OWNER, owner_labels
+from harness.runtime.owner import Owner
 
 Tell = Callable[[str], None]
 _FOLDERS = ("usr/local/bin", "usr/bin", "bin", "opt/redis/bin")
@@ -38,28 +40,34 @@ def program_of(client: Client, image: Image) -> Path:
         if not launcher.exists():
             being_made = place.with_name(f".{place.name}.new")
             shutil.rmtree(being_made, ignore_errors=True)
-            _unpack(client, image, being_made / "root")
-            _write_launcher(being_made, image)
-            shutil.rmtree(place, ignore_errors=True)
-            being_made.rename(place)
+            try:
+                _unpack(client, image, being_made / "root")
+                _write_launcher(being_made, image)
+                shutil.rmtree(place, ignore_errors=True)
+                being_made.rename(place)
+            except OSError as error:
+                what = f"{image.reference} can't be unpacked to {error.filename or being_made}"
+                raise SetupError(f"{what}: {error.strerror or error}; programs of images are kept there") from None
     return launcher
 
 
 def _unpack(client: Client, image: Image, root: Path) -> None:
     """Programs and libraries of the image's file system."""
     root.mkdir(parents=True, mode=0o700)
-    container = client.containers.create(
-        image.reference, entrypoint=["/none"], labels={"replication-harness": "unpack"}
-    )
-    try:
-        with tempfile.TemporaryFile() as packed:
-            for block in container.export():
-                packed.write(block)
-            packed.seek(0)
-            with tarfile.open(fileobj=packed) as archive:
-                archive.extractall(root, members=_wanted(archive), filter="tar")
-    finally:
-        container.remove(force=True)
+    with Owner() as owner:
+        owner.watch_docker(socket_path(), f"{OWNER}={owner.marker}", image.id)
+        labels = owner_labels(owner.marker, "unpack")
+        container = client.containers.create(image.id, entrypoint=["/none"], labels=labels)
+        try:
+            with tempfile.TemporaryFile() as packed:
+                for block in container.export():
+                    packed.write(block)
+                packed.seek(0)
+                with tarfile.open(fileobj=packed) as archive:
+                    archive.extractall(root, members=_wanted(archive), filter="tar")
+        finally:
+            container.remove(force=True, v=True)
+        owner.docker_is_clean(image.id)
 
 
 def _wanted(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
