@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -95,11 +96,24 @@ class PacketLoss:
     def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         if not (pid := self._pid()):
             raise SetupError(f"node {self._node} has ended")
+        if _is_our_own(pid):
+            raise SetupError(
+                f"packets of node {self._node} can't be made to vanish: process {pid} is no container's here; "
+                "does the Docker daemon run elsewhere?"
+            )
         command = ["nsenter", f"--net=/proc/{pid}/ns/net", "iptables", "-w", _LOCK_S, *arguments]
         try:
             return subprocess.run(command, capture_output=True, text=True, timeout=_CALL_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SetupError(f"packets of node {self._node}: {error}") from None
+
+
+def _is_our_own(pid: int) -> bool:
+    """Whether it stands in this process's network: a number that the daemon told may be another process's here."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")
+    except OSError:
+        return False
 
 
 def _said(command: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +15,7 @@ from harness.resp.connection import Connection
 from harness.runtime.base import Deployment
 from harness.runtime.container import ContainerDeployment
 from harness.runtime.owner import Owner
-from harness.runtime.packet_loss import why_no_loss
+from harness.runtime.packet_loss import PacketLoss, why_no_loss
 from harness.runtime.readiness import wait_until
 from harness.topology import Link, Node, Topology
 from tests.conformance.runtimes import runtime_with_proxy
@@ -119,6 +120,15 @@ def refuse_what_is_no_loss(deployment: Deployment) -> None:
     with pytest.raises(SetupError, match=r"replication links only, and client->a is a client's"):
         deployment.proxied[CLIENT_TO_A].add(Toxic(LOSS, {"percent": 5}), CLIENT_TO_A)
     assert rules(deployment) == []
+
+
+def test_a_process_of_this_machine_is_no_container() -> None:
+    """As where the daemon numbers processes otherwise than we do."""
+    if why_no_loss():
+        pytest.skip(why_no_loss())
+    loss = PacketLoss("b", os.getpid, ("198.51.100.1", 6379))
+    with pytest.raises(SetupError, match=rf"packets of node b can't be made to vanish: process {os.getpid()} is no"):
+        loss.add(Toxic(LOSS, {"percent": 50}))
 
 
 def test_this_machines_own_rules_are_left_alone() -> None:

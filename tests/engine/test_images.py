@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.engine import daemon as surroundings_daemon
 from harness.engine.debian import fetch, in_archive
-from harness.engine.images import ImageChooser, build, find_images, published_name
-from harness.engine.toxiproxy_image import is_static, version_in
+from harness.engine.images import Image, ImageChooser, _remove_unnamed, build, digest_of, find_images, published_name
+from harness.engine.toxiproxy_image import is_static, proxy_at_hand, version_in
 from harness.errors import SetupError, UsageError
+from harness.surroundings import examine
 from tests.engine.archive import require_archive
 from tests.support.docker import docker_client, engine_image, toxiproxy_image
 
@@ -33,6 +38,61 @@ def test_programs_that_can_stand_alone() -> None:
     assert not is_static(b"#!/bin/sh\n")
     assert version_in(b"mod\tgithub.com/Shopify/toxiproxy/v2\tv2.12.0\th1:") == "2.12.0"
     assert version_in(b"something else") is None
+
+
+def found(tag: str, *digests: str) -> Any:
+    return SimpleNamespace(tags=[tag], labels={}, id=f"sha256:{tag}", attrs={"RepoDigests": list(digests)})
+
+
+@pytest.mark.parametrize(
+    ("reference", "digest"),
+    [
+        ("redis:7.2", "sha256:b"),
+        ("docker.io/library/redis:7.2", "sha256:b"),
+        ("mine.example:5000/redis:7.2", "sha256:a"),
+        ("mine.example:5000/redis@sha256:a", "sha256:a"),
+        ("other/redis:7.2", "sha256:redis:7.2"),
+        ("sha256:0123", "sha256:redis:7.2"),
+    ],
+)
+def test_the_digest_is_the_references_own(reference: str, digest: str) -> None:
+    image = found("redis:7.2", "mine.example:5000/redis@sha256:a", "redis@sha256:b")
+    assert digest_of(reference, image) == digest
+
+
+def test_the_newest_toxiproxy_is_chosen_and_what_can_not_run_alone_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [found(f"replication-harness/toxiproxy:{version}") for version in ("2.12.0", "2.9.0")]
+    for image in images:
+        image.labels = {"replication-harness.engine": f"toxiproxy-{image.tags[0].partition(':')[2]}"}
+    client = SimpleNamespace(images=SimpleNamespace(list=lambda **_: images))
+    shutil.copy("/bin/sh", tmp_path / "toxiproxy-server")  # it names a loader
+    monkeypatch.setenv("PATH", str(tmp_path))
+    chosen = proxy_at_hand(client, "auto")
+    assert isinstance(chosen, Image)
+    assert chosen.name == "toxiproxy-2.12.0"
+    monkeypatch.setattr(surroundings_daemon, "daemon", lambda: nullcontext(client))
+    (told,) = [each.text for each in examine() if each.topic == "runtime container"]
+    assert told.endswith("fault proxy: replication-harness/toxiproxy:2.12.0")
+
+
+class Removed:
+    """An image that lost one name; it may have another one. removed: the ids that were removed."""
+
+    def __init__(self, *tags: str) -> None:
+        self.id, self.tags, self.removed = "sha256:1", list(tags), list[str]()
+        self.images = SimpleNamespace(remove=self.removed.append)
+
+    def reload(self) -> None:
+        return
+
+
+@pytest.mark.parametrize(("tags", "removed"), [((), ["sha256:1"]), (("a-users-own:1",), [])])
+def test_an_image_that_has_another_name_stays(tags: tuple[str, ...], removed: list[str]) -> None:
+    image = Removed(*tags)
+    _remove_unnamed(image, image)
+    assert image.removed == removed
 
 
 @pytest.mark.container

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from harness.errors import SetupError
 from harness.resp.connection import Connection
 from harness.runtime.container import ContainerDeployment, ContainerRuntime, Links
 from harness.runtime.container_server import use_ryuk_where_at_hand
+from harness.runtime.labels import OWNER
 from harness.runtime.owner import Owner
 from harness.runtime.readiness import wait_until
 from harness.topology import Link, Node, Topology
@@ -81,6 +83,21 @@ def test_a_port_that_docker_has_given_away_is_told(client: Any, owner: Owner, mo
             SetupError, match=rf"node [ab]: its container can't be started: port \d+ on {taken} is taken"
         ):
             deployed(client, owner)
+
+
+def test_what_runs_is_the_image_that_was_found_and_its_removal_by_others_is_told(client: Any, owner: Owner) -> None:
+    image = replace(engine_image(client), reference="a-name-that-leads-elsewhere:1")
+    runtime = ContainerRuntime(client, lambda node: image, "written", owner)
+    with runtime.deploy(Topology({"a": Node("a", 6379)})) as deployment:
+        (container,) = client.containers.list(filters={"label": f"{OWNER}={owner.marker}"})
+        assert container.attrs["Image"] == image.id
+        container.remove(force=True)
+        assert "was removed by somebody else, with its container" in str(deployment.death("a"))
+        assert deployment._container("a").pid() == 0
+        assert "Ready to accept connections" in deployment.log("a")
+        with pytest.raises(SetupError, match="was removed by somebody else"):
+            deployment.pause("a")
+        deployment.kill("a")
 
 
 def test_ryuk_is_done_without_where_its_image_is_missing(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,16 @@ from harness.runtime.owner import Owner
 from harness.runtime.readiness import wait_until
 from harness.runtime.watchdog import started
 from harness.topology import Node, Topology
-from tests.support.docker import NOTHING, docker_client, engine_image, inventory, toxiproxy_image
+from tests.support.docker import (
+    NOTHING,
+    docker_client,
+    engine_image,
+    image_with_volume,
+    inventory,
+    toxiproxy_image,
+    volumes,
+    volumes_of,
+)
 
 pytestmark = pytest.mark.container
 
@@ -163,6 +172,21 @@ def test_the_owner_of_labels_is_looked_for_here_only() -> None:
     assert owner_state({}) == "elsewhere"
     assert all(here())
     assert mine["replication-harness.started"] == started(os.getpid())
+
+
+def test_volumes_go_with_their_containers(client: Any, run_id: str) -> None:
+    """In order, and when a dead run is swept up."""
+    with image_with_volume(client) as image:
+        with Owner() as owner:
+            runtime = ContainerRuntime(client, lambda node: image, "written", owner)
+            with runtime.deploy(Topology({"a": Node("a", 6379)})):
+                (container,) = client.containers.list(filters={"label": f"{OWNER}={owner.marker}"})
+                of_run = volumes_of(container)
+        of_dead = volumes_of(client.containers.create(image.reference, labels={RUN: run_id}))
+        assert of_dead <= set(volumes(client))
+        remove_labelled(socket_path(), f"{RUN}={run_id}")
+        assert (len(of_run), len(of_dead)) == (1, 1)
+        assert not (of_run | of_dead) & set(volumes(client))
 
 
 def test_the_sweep_spares_what_carries_another_label(client: Any, run_id: str) -> None:

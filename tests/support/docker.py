@@ -6,8 +6,10 @@ A machine without Docker passes with these tests skipped; in CI, and in the tox 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,15 @@ def why_no_docker() -> str:
         return str(error)
 
 
+def must_be_tested() -> bool:
+    """Whether a part of containers that is missing fails a test, instead of skipping it."""
+    return bool(os.environ.get("CI") or os.environ.get("HARNESS_TEST_CONTAINERS"))
+
+
 def require_docker() -> None:
     """Skip the test where no daemon answers; fail it where containers have to be tested."""
     if reason := why_no_docker():
-        if os.environ.get("CI") or os.environ.get("HARNESS_TEST_CONTAINERS"):
+        if must_be_tested():
             pytest.fail(f"containers have to be tested here: {reason}")
         pytest.skip(reason)
 
@@ -53,22 +60,49 @@ def toxiproxy_image(client: Any) -> Image:
     try:
         return build_image(client, find_program() or build_program())
     except SetupError as error:
-        if os.environ.get("CI"):
+        if must_be_tested():
             pytest.fail(str(error))
         pytest.skip(str(error))
 
 
 def inventory(client: Any, ours: str = "") -> dict[str, list[str]]:
-    """Names of all containers, networks and volumes; ours: only those of the run or owner with this label."""
+    """Names of all containers, networks and volumes. ours: only those of the run or owner with this label, which no
+    volume carries: `volumes_of` a container are looked for by their names.
+    """
     filters = {"label": ours} if ours else {}
-    return {
+    found = {
         "containers": sorted(each["Id"] for each in client.api.containers(all=True, filters=filters)),
         "networks": sorted(each["Id"] for each in client.api.networks(filters=filters)),
-        "volumes": sorted(each["Name"] for each in client.api.volumes(filters=filters)["Volumes"] or ()),
     }
+    return found if ours else {**found, "volumes": volumes(client)}
 
 
-NOTHING: dict[str, list[str]] = {"containers": [], "networks": [], "volumes": []}
+NOTHING: dict[str, list[str]] = {"containers": [], "networks": []}
+
+
+def volumes(client: Any) -> list[str]:
+    return sorted(each["Name"] for each in client.api.volumes()["Volumes"] or ())
+
+
+def volumes_of(container: Any) -> set[str]:
+    container.reload()
+    return {mount["Name"] for mount in container.attrs["Mounts"] if mount["Type"] == "volume"}
+
+
+@contextmanager
+def image_with_volume(client: Any) -> Iterator[Image]:
+    """The engine's image with a volume of its own for each container, as published ones have it."""
+    plain = engine_image(client)
+    tag = f"{os.getpid()}-{secrets.token_hex(4)}"
+    container = client.containers.create(plain.reference)
+    try:
+        made = container.commit("replication-harness-test/volume", tag=tag, changes="VOLUME /data")
+    finally:
+        container.remove()
+    try:
+        yield replace(plain, reference=made.tags[0], id=made.id, digest=made.id)
+    finally:
+        client.images.remove(made.tags[0])
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.docker import must_be_tested
+
 Add = Callable[..., str]  # add(kind, attributes, back=False, toxicity=1.0) -> the toxic's name
 
 REAL = os.environ.get("HARNESS_TOXIPROXY_SERVER") or shutil.which("toxiproxy-server")
@@ -19,7 +21,7 @@ def choice(kind: str) -> str:
         return kind
     if REAL is None:
         reason = "no toxiproxy-server on PATH, and HARNESS_TOXIPROXY_SERVER is not set"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}; CI must run this suite over the real one too")
+        if must_be_tested():
+            pytest.fail(f"{reason}; this suite must run over the real one too")
         pytest.skip(reason)
     return REAL
