@@ -129,3 +129,21 @@ def test_a_restarted_primary_is_reached_through_the_same_link(deploy: Deploy) ->
     deployment.restart("a")  # type: ignore[attr-defined]  # every runtime here can
     wait_until(lambda: link_is_up(deployment), deadline_s=20, what="the link to be up")
     write_and_await(deployment, 4)
+
+
+BREAKING = {"timeout": {"timeout": 50}, "reset_peer": {"timeout": 20}, "limit_data": {"bytes": 3000}}
+
+
+def test_what_breaks_a_link_breaks_it_until_it_is_healed(deploy: Deploy) -> None:
+    """And what it held back arrives then."""
+    deployment = deploy([A_TO_B])
+    for number, (kind, attributes) in enumerate(BREAKING.items()):
+        name = deployment.proxied[A_TO_B].add(Toxic(kind, attributes, Direction.TO_TARGET), A_TO_B)
+        with Connection(deployment.entry("a")) as a:
+            a.command("SET", "large", str(number) * 100_000)
+        wait_until(lambda: not link_is_up(deployment), deadline_s=60, what="the link to break")
+        deployment.proxied[A_TO_B].remove(name)
+        wait_until(lambda: link_is_up(deployment), deadline_s=60, what="the link to be up again")
+        write_and_await(deployment, number)
+        with Connection(deployment.control("b")) as b:
+            assert b.command("GET", "large") == str(number).encode() * 100_000
