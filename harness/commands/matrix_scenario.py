@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.checker.verdict import Kind
+from harness.checker.verdict import Outcome as Judged
 from harness.errors import ExitCode, HarnessError, SetupError, UsageError
 from harness.matrix.cell import Found
-from harness.matrix.cells import Anomaly, Cell, EngineFacts, Key, Outcome
+from harness.matrix.cells import Anomaly, Cell, EngineFacts, Expectation, Key, Outcome
 from harness.matrix.comparison import LOST_KINDS
 from harness.matrix.run import expectation
 
@@ -74,12 +76,26 @@ def _facts(engine: Engine) -> EngineFacts:
 def _cell(task: _Task, facts: dict[str, EngineFacts]) -> Cell:
     key = task.key
     asked = Key(key.primary, key.replica, "list", "scenario")  # what a scenario writes are lists
-    expected = expectation(facts[key.primary], facts[key.replica], asked)
+    expected = expected_of(task.loaded, expectation(facts[key.primary], facts[key.replica], asked))
     began = time.monotonic()
     found = _found(task)
     seconds = round(time.monotonic() - began, 4)
     replay = f"{task.replay} --pair {key.primary}:{key.replica}"
-    return Cell(key, found.outcome, expected, found.reason, found.anomalies, None, seconds, found.evidence, replay)
+    told = (found.reason, found.anomalies, None, seconds, found.evidence, replay)
+    return Cell(key, found.outcome, expected, *told, unmet=found.unmet)
+
+
+def expected_of(loaded: LoadedScenario, by_rule: Expectation) -> Expectation:
+    """What a scenario that shows a broken guarantee expects, where no rule says that it can't even be tried."""
+    kinds = loaded.scenario.expect.anomalies
+    if not kinds or by_rule.outcome is not Outcome.OK:
+        return by_rule
+    reason = f"the scenario expects exactly these anomalies: {', '.join(kind.value for kind in kinds)}"
+    return Expectation(_broken(kinds), "scenario", reason, loaded.name)
+
+
+def _broken(kinds: Collection[Kind]) -> Outcome:
+    return Outcome.LOST if any(kind.value in LOST_KINDS for kind in kinds) else Outcome.CHANGED
 
 
 def _found(task: _Task) -> Found:
@@ -112,16 +128,17 @@ def of_failure(message: str) -> Found:
 
 
 def outcome_of(result: Result) -> Found:
-    """A verdict in the matrix's words; a scenario that shows a broken guarantee, and did, is ok."""
+    """A verdict in the matrix's words: never ok where it is invalid, although a scenario may expect just that."""
     verdict = result.verdict
     if verdict is None:
         return Found(Outcome.NOT_APPLICABLE, str(result.skipped))
     anomalies = tuple(Anomaly(anomaly.kind.value, anomaly.message) for anomaly in verdict.anomalies)
-    if verdict.exit_code is ExitCode.AS_EXPECTED:
+    if verdict.exit_code is ExitCode.AS_EXPECTED and verdict.outcome is Judged.VALID:
         return Found(Outcome.OK, "as the scenario expects")
     if verdict.exit_code is ExitCode.UNKNOWN:
         return Found(Outcome.UNKNOWN, "; ".join(verdict.doubts) or "unknown", anomalies)
     if anomalies:
-        lost = any(anomaly.kind in LOST_KINDS for anomaly in anomalies)
-        return Found(Outcome.LOST if lost else Outcome.CHANGED, anomalies[0].what, anomalies)
+        unmet = verdict.exit_code is not ExitCode.AS_EXPECTED
+        why = "; ".join((*("not as the scenario expects" for _ in range(unmet)), *verdict.unmet, anomalies[0].what))
+        return Found(_broken([anomaly.kind for anomaly in verdict.anomalies]), why, anomalies, unmet=unmet)
     return Found(Outcome.DEGRADED, "; ".join(verdict.unmet) or "an expectation was not met")

@@ -36,6 +36,7 @@ class Found:
     anomalies: tuple[Anomaly, ...] = ()
     old_data: bool | None = None
     evidence: tuple[str, ...] = ()
+    unmet: bool = False
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ class Anomaly:
 @dataclass(frozen=True)
 class Cell:
     """How a cell ended. reason: one line; old_data: of a refused replica, whether it still held what it had before,
-    None where that was not asked; evidence: lines of logs and INFO; replay: a command line.
+    None where that was not asked; evidence: lines of logs and INFO; replay: a command line; unmet: a scenario's own
+    expectations were not met, whatever the outcome.
     """
 
     key: Key
@@ -86,10 +87,11 @@ class Cell:
     seconds: float = 0.0
     evidence: tuple[str, ...] = ()
     replay: str = ""
+    unmet: bool = False
 
     @property
     def as_expected(self) -> bool:
-        return self.outcome in self.expected.outcomes
+        return self.outcome in self.expected.outcomes and not self.unmet
 
 
 @dataclass(frozen=True)

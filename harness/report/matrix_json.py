@@ -59,6 +59,7 @@ SCHEMA: dict[str, object] = {
                         "source": _TEXT,
                         "anomalies": {"type": "array", "items": _object({"kind": _TEXT, "what": _TEXT})},
                         "old_data": {"enum": [True, False, None]},
+                        "unmet": {"type": "boolean"},
                         "evidence": {"type": "array", "items": {"type": "integer", "minimum": 0}},
                     }
                 ),
@@ -110,6 +111,7 @@ def _cell(cell: Cell, lines: dict[str, int]) -> dict[str, object]:
         "source": cell.expected.source,
         "anomalies": [{"kind": anomaly.kind, "what": anomaly.what} for anomaly in cell.anomalies],
         "old_data": cell.old_data,
+        "unmet": cell.unmet,
         "evidence": [lines.setdefault(line, len(lines)) for line in cell.evidence],
     }
 
@@ -173,6 +175,7 @@ def _cell_of(one: dict[str, Any], lines: list[str]) -> Cell:
         one["seconds"],
         tuple(lines[number] for number in one["evidence"]),
         _text(one["replay"]),
+        bool(one.get("unmet", False)),  # not in the files of before it was told
     )
 
 

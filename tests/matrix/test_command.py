@@ -113,6 +113,22 @@ def test_a_scenario_as_the_content_of_a_cell(tmp_path: Path, capsys: pytest.Capt
     assert "too old to read its primary's RDB format" in cells[1]["reason"]
 
 
+def test_a_scenario_that_shows_a_broken_guarantee_is_never_ok(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = Path(__file__).parents[2] / "scenarios" / "broken_guarantees" / "writable_replica.yaml"
+    other = tmp_path / "other.yaml"
+    other.write_text(shipped.read_text().replace("[phantom]", "[wrong_value]"))
+    for scenario, code in ((shipped, 0), (other, 1)):
+        file = tmp_path / "m.json"
+        given = (*REDIS, "--pair", "real:real", "--scenario", str(scenario), "--json", str(file))
+        assert ends(*given) == code
+        (cell,) = json.loads(file.read_text())["cells"]
+        assert (cell["outcome"], cell["expected"], cell["rule"]) == ("changed", "changed", "scenario")
+        assert (cell["anomalies"][0]["kind"], cell["unmet"]) == ("phantom", bool(code))
+        assert ("not as the scenario expects" in capsys.readouterr().out) == bool(code)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_it_is_stopped(number: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
