@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -48,6 +50,22 @@ class Upstream:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def untaken(end: socket.socket) -> int:
+    """Bytes sent on this IPv4 connection within the machine that its other end has not read yet (Linux)."""
+    here, there = _in_proc(end.getsockname()), _in_proc(end.getpeername())
+    queues = {(row[1], row[2]): row[4].split(":") for row in map(str.split, _connections())}
+    to_send, received = queues.get((here, there)), queues.get((there, here))
+    return int(to_send[0] if to_send else "0", 16) + int(received[1] if received else "0", 16)
+
+
+def _connections() -> list[str]:
+    return Path("/proc/net/tcp").read_text().splitlines()[1:]
+
+
+def _in_proc(address: tuple[str, int]) -> str:
+    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
 
 
 def receive(end: socket.socket, count: int) -> bytes:

@@ -14,7 +14,10 @@ import pytest
 from harness.runtime.loopback import free_ports
 from harness.runtime.readiness import wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left is looked for in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="what is left is looked for in /proc"),
+    pytest.mark.alone,  # five seconds, and ports that nobody else may use meanwhile
+]
 
 VICTIM = """
 import sys

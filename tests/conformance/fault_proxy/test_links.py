@@ -10,8 +10,9 @@ from harness.errors import SetupError
 from harness.fault.toxic import Toxic
 from harness.fault.toxiproxy import FaultProxy, ProxiedLink
 from harness.topology import Link
+from harness.waiting import wait_until
 from tests.conformance.fault_proxy.choices import Add
-from tests.fault.tcp import Upstream, in_background, receive, receive_all, refuses
+from tests.fault.tcp import Upstream, in_background, receive, receive_all, refuses, untaken
 
 A_TO_B = Link.parse("a->b")
 
@@ -70,6 +71,7 @@ class TestCut:
         add("limit_data", {"bytes": 3})
         client, server = upstream.connect(link.listen)
         server.sendall(b"x" * 500_000)
+        wait_until(lambda: untaken(server) == 0, deadline_s=30, what="the toxic to hold the bytes")
         client.close()
         server.close()
         before, notes = link.listen, len(proxy.notes)
