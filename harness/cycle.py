@@ -80,7 +80,7 @@ class Cycle:
     @property
     def losing(self) -> frozenset[str]:
         """The shards of which a fault may cost acknowledged writes."""
-        return frozenset(str(fault.failover) for fault in self.faults if fault.loses)
+        return frozenset(str(fault.taken_over) for fault in self.faults if fault.loses)
 
     @cached_property
     def by_canary(self) -> frozenset[str]:

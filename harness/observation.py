@@ -149,11 +149,13 @@ class Sampling:
         topology = deployment.topology
         # In a cluster a key's length is told by its slot's owner alone, and a transaction can't ask for several slots.
         streams = {} if topology.is_cluster else {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
-        failing = {fault.failover for fault in self._stage.faults}
+        failing = {fault.taken_over for fault in self._stage.faults}
+        restarting = {fault.restart for fault in self._stage.faults}  # its connections end with it
         for root in topology.primaries:
             if root.name in failing:
                 continue  # whoever is the primary is not the one to compare with any more
-            below = [node.name for node in topology.replicas_below(root.name) if node.name not in by_canary]
+            below = [node.name for node in topology.replicas_below(root.name)]
+            below = [node for node in below if node not in by_canary and node not in restarting]
             if below:
                 plain = {node: deployment.control(node) for node in below}
                 self._samplers.append(LagSampler(deployment.control(root.name), plain, streams, curve.add))

@@ -15,12 +15,13 @@ from harness.endpoint.address import Endpoint, read_endpoints
 from harness.endpoint.profile import profile
 from harness.engine.binaries import Engine, choose
 from harness.errors import UsageError
-from harness.fault.schedule import applicable, disturbances, proxied_links
+from harness.fault.schedule import applicable, disturbances, needs, proxied_links
 from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
 from harness.options import Options, pair
 from harness.plan import StreamPlan, plan_streams
 from harness.runtime.base import Deployment
 from harness.runtime.external import ExternalDeployment, ExternalRuntime, endpoints_from_environment
+from harness.runtime.isolation import ISOLATE, why_no_isolation
 from harness.runtime.local import LocalRuntime, Ports
 from harness.runtime.own_keys import KeyNaming
 from harness.runtime.owner import Owner
@@ -102,12 +103,19 @@ def _own_stage(
     workload = plan_streams("workload", scenario.workloads(), shards=len(loaded.topology.primaries))
     faults = applicable(scenario.faults, deployment.capabilities)
     rest = [fault for fault in scenario.faults if fault not in faults]
-    not_applied = tuple(f"{what.what} on {what.place}: {why_not(deployment.runtime)}" for what in disturbances(rest))
+    not_applied = tuple(
+        f"{what.what} on {what.place}: {why_not(deployment.runtime, needs(fault))}"
+        for fault, what in zip(rest, disturbances(rest), strict=True)
+    )
     return Stage(deployment, proxy, preload, workload, faults, not_applied)
 
 
-def why_not(runtime: str) -> str:
-    """Why packets can't be lost there, in words."""
+def why_not(runtime: str, capability: str) -> str:
+    """Why packets can't be lost there, or a node not be isolated, in words."""
+    if capability == ISOLATE:
+        if runtime != "container":
+            return f"runtime {runtime} can't cut one node off from all others; --runtime container can"
+        return f"no node can be cut off here: {why_no_isolation()}"
     if runtime != "container":
         return f"runtime {runtime} loses no packets; --runtime container does"
     from harness.runtime.packet_loss import why_no_loss

@@ -49,7 +49,9 @@ def _verdict(docket: Docket, evidence: Evidence, expect: Expect, strict: bool) -
         if not anomaly.budgeted and (anomaly.kind not in expected or anomaly.kind in beyond)
     )
     for kind in sorted(expected - {anomaly.kind for anomaly in docket.anomalies}):
-        if kind in beyond:
+        if kind in beyond and evidence.not_applied and not any(fault.loses for fault in evidence.faults):
+            docket.notes.append("nothing could be lost, since no fault was applied that loses anything")
+        elif kind in beyond:
             docket.doubts.append("nothing was lost in a failover, so that its budget proves nothing")
         elif docket.doubts:
             docket.doubts.append(f"{kind} was expected, and did not occur in what could be judged")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -48,6 +48,15 @@ class Reshapeable(Protocol):
     def restart(self, node: str) -> None: ...
 
     def death(self, node: str, wait_s: float = 0.0) -> str | None: ...
+
+
+@runtime_checkable
+class Isolating(Protocol):
+    """A deployment that can cut one node off from all others, while clients still reach it."""
+
+    def isolate(self, node: str) -> None: ...
+
+    def reconnect(self, node: str) -> None: ...
 
 
 class Operation:
@@ -99,9 +108,11 @@ def begin(servers: Reshapeable, fault: Fault) -> Operation:
         return Operation(lambda operation: _move_share(servers, move))
     if (node := fault.restart) is not None:
         return Operation(lambda operation: _restart(servers, node))
-    shard, how = str(fault.failover), fault.how or "graceful"
+    shard, how = str(fault.taken_over), fault.how or "graceful"
     with Reshaping(servers) as reshaping:
         primary, replica = reshaping.roles(shard)
+    if fault.isolate is not None:
+        return _isolate(servers, shard, primary, replica)
     if how == "kill":  # at once: what is sent from now on must not reach it any more
         servers.kill(primary)
     dead = [primary] if how == "kill" else []
@@ -111,6 +122,24 @@ def begin(servers: Reshapeable, fault: Fault) -> Operation:
         loses=shard if fault.loses else "",
         primary=primary,
     )
+
+
+def _isolate(servers: Reshapeable, shard: str, primary: str, replica: str) -> Operation:
+    """As it goes by itself: the primary hears from nobody and stops to take writes, then its replica is elected."""
+    assert isinstance(servers, Isolating)  # a runtime without this capability gets no such fault
+    servers.isolate(primary)
+
+    def change(operation: Operation) -> None:
+        with Reshaping(servers, without=[primary]) as reshaping:
+            reshaping.await_refusal(primary)
+            reshaping.promote(replica, "force", operation)
+
+    def undo() -> None:
+        servers.reconnect(primary)
+        with Reshaping(servers) as reshaping:
+            reshaping.await_agreement()
+
+    return Operation(change, undo, loses=shard, primary=primary)
 
 
 def restore(servers: Reshapeable) -> None:
@@ -146,10 +175,10 @@ def _rejoin(servers: Reshapeable, dead: Sequence[str]) -> None:
 
 
 class Reshaping:
-    """One change, over connections of its own."""
+    """One change, over connections of its own. without: nodes that can't agree with the others, being cut off."""
 
-    def __init__(self, servers: Reshapeable) -> None:
-        self.servers = servers
+    def __init__(self, servers: Reshapeable, without: Collection[str] = ()) -> None:
+        self.servers, self._without = servers, without
         self._opened = ExitStack()
         self._connections: dict[str, Connection] = {}
 
@@ -196,8 +225,25 @@ class Reshaping:
             try:
                 self._move_one_by_one(source, target, slots, full)
             except SetupError as again:
-                left = "; ".join(self.servers.cluster.half_moved()) or "no slot is left on its way"
+                left = self._settle(source, target, slots)
                 raise SetupError(f"{error}; and once more: {again}; {left}") from None
+
+    def _settle(self, source: str, target: str, slots: Sequence[int]) -> str:
+        """After a move that failed: a slot whose keys have all moved is handed over, one of which none has is its old
+        owner's again. Keys are not moved back: whoever writes meanwhile could begin one anew at the other end.
+
+        Returns in words what that led to.
+        """
+        try:
+            view = self.servers.cluster.parsed(self._must(source, "CLUSTER", "NODES"))
+            kept = [slot for slot in slots if view.of(slot) == source]
+            there, here = set(self._with_keys(target, kept)), set(self._with_keys(source, kept))
+            for node in (target, source):  # in this order, so that nobody is sent to the target any more
+                self._checked_all(node, [("CLUSTER", "SETSLOT", slot, "STABLE") for slot in kept if slot not in there])
+            self._hand_over(source, target, sorted(there - here))
+        except (SetupError, CannotConnect, ConnectionLost) as error:
+            return "; ".join((f"they can't be settled: {error}", *self.servers.cluster.half_moved()))
+        return "; ".join(self.servers.cluster.half_moved()) or "no slot is left on its way"
 
     def _with_keys(self, node: str, slots: Sequence[int]) -> list[int]:
         counts = self._all(node, [("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in slots])
@@ -232,11 +278,17 @@ class Reshaping:
         self._checked_all(source, [("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target]) for slot in on_the_way])
         for slot in on_the_way:
             self._move_keys(source, target, slot)
+        self._hand_over(source, target, (*on_the_way, *empty))
+
+    def _hand_over(self, source: str, target: str, slots: Sequence[int]) -> None:
+        """All nodes are told who owns these slots from now on."""
+        if not slots:
+            return
         # A slot that was never marked as on its way brings its new owner no new epoch, and then an older message of the
         # old owner would take it back.
         self._must(target, "CLUSTER", "BUMPEPOCH")
         others = dict.fromkeys(owner for _, _, owner, _ in self._owners().ranges)
-        handed_over = [("CLUSTER", "SETSLOT", slot, "NODE", ids[target]) for slot in (*on_the_way, *empty)]
+        handed_over = [("CLUSTER", "SETSLOT", slot, "NODE", self.servers.cluster.ids[target]) for slot in slots]
         for node in (target, source, *(other for other in others if other not in (source, target))):
             self._checked_all(node, handed_over)
 
@@ -275,6 +327,17 @@ class Reshaping:
         with NodeView(self.servers.control(node)) as view:
             return str(view.replication().role)
 
+    def await_refusal(self, node: str) -> None:
+        """A primary that reaches no majority says that the cluster is down, and takes no more writes."""
+        seen: list[str] = []
+
+        def refuses() -> bool:
+            reply = self._must(node, "CLUSTER", "INFO")
+            seen[:] = [reply.decode("utf-8", "replace").partition("\r\n")[0] if isinstance(reply, bytes) else ""]
+            return seen == ["cluster_state:fail"]
+
+        self._await(refuses, f"{node} to refuse writes", lambda: seen[0])
+
     # agreement, and the way back
 
     def await_agreement(self, also: Callable[[], bool] = lambda: True, what: str = "the nodes to agree") -> None:
@@ -293,7 +356,9 @@ class Reshaping:
         self._await(agreed, what, lambda: "; ".join(seen)[:1000])
 
     def _running(self) -> list[str]:
-        return [node for node in self.servers.topology.nodes if not self.servers.death(node)]
+        return [
+            node for node in self.servers.topology.nodes if node not in self._without and not self.servers.death(node)
+        ]
 
     def _seen_from(self, node: str) -> frozenset[tuple[int, int, str, tuple[str, ...]]]:
         with Connection(self.servers.control(node), timeout_s=2.0) as connection:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from harness.fault.toxic import LOSS, Direction, Toxic
+from harness.runtime.isolation import ISOLATE
 from harness.scenario.model import Fault, StrayWrite
 from harness.scenario.moment import Moment
 from harness.topology import Link, Topology
@@ -49,7 +50,7 @@ class Disturbance:
             return (
                 f"{move.source}->{move.target}"
                 if move is not None
-                else self.reshape.failover or str(self.reshape.restart)
+                else self.reshape.taken_over or str(self.reshape.restart)
             )
         return str(self.link) if self.link else f"client->{self.stray.node}" if self.stray else ""
 
@@ -67,17 +68,19 @@ def proxied_links(faults: Sequence[Fault], topology: Topology) -> tuple[Link, ..
 
 def applicable(faults: Sequence[Fault], capabilities: Collection[str]) -> tuple[Fault, ...]:
     """Those that a runtime with these capabilities can apply."""
-    return tuple(fault for fault in faults if fault.toxic != LOSS or LOSS in capabilities)
+    return tuple(fault for fault in faults if not (needed := needs(fault)) or needed in capabilities)
+
+
+def needs(fault: Fault) -> str:
+    """The capability without which a runtime can't apply it; "" where every one that links can be disturbed in can."""
+    return LOSS if fault.toxic == LOSS else ISOLATE if fault.isolate else ""
 
 
 def _disturbance(fault: Fault) -> Disturbance:
     if fault.stray_write is not None:
         return Disturbance("stray write", fault.at, None, None, stray=fault.stray_write)
     if fault.reshapes:
-        move = fault.move_slots
-        taking_over = "restart" if fault.restart else f"{fault.how or 'graceful'} failover"
-        what = f"move {move.share} of the slots" if move is not None else taking_over
-        return Disturbance(what, fault.at, fault.until, None, reshape=fault)
+        return Disturbance(_in_words(fault), fault.at, fault.until, None, reshape=fault)
     assert fault.link is not None  # the model holds: a fault is a toxic on a link, or a stray write
     assert fault.toxic is not None
     link = Link.parse(fault.link)
@@ -85,6 +88,15 @@ def _disturbance(fault: Fault) -> Disturbance:
     if fault.toxic == "cut":
         return Disturbance("cut", fault.at, fault.until, link, severs=severs)
     return Disturbance(_describe(fault), fault.at, fault.until, link, _toxic(fault, link), severs=severs)
+
+
+def _in_words(fault: Fault) -> str:
+    """A change of a cluster's shape."""
+    if fault.move_slots is not None:
+        return f"move {fault.move_slots.share} of the slots"
+    if fault.restart or fault.isolate:
+        return "restart" if fault.restart else "isolate"
+    return f"{fault.how or 'graceful'} failover"
 
 
 def _toxic(fault: Fault, link: Link) -> Toxic:

@@ -14,7 +14,7 @@ from harness.runtime.canary import CanaryLag, Record
 from harness.runtime.cluster import ClusterMap
 from harness.topology import Link, Topology
 
-# "tls", "pause", "kill", "partition", "loss", "restart", "custom_port", "link_faults", "sync_counts",
+# "tls", "pause", "kill", "partition", "loss", "isolate", "restart", "custom_port", "link_faults", "sync_counts",
 # "exclusive" (nobody else uses these servers)
 Capability = str
 

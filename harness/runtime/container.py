@@ -31,6 +31,7 @@ from harness.runtime.container_proxy import open_proxy
 from harness.runtime.container_server import FILES_NOT_HERE, ContainerServer, Place, use_ryuk_where_at_hand
 from harness.runtime.deployment import ServersDeployment, Started, login_at_primary
 from harness.runtime.identity import UNKNOWN_ENGINE, engine_in
+from harness.runtime.isolation import ISOLATE, Isolation, why_no_isolation
 from harness.runtime.labels import OWNER, owner_labels
 from harness.runtime.local import Ports
 from harness.runtime.loopback import free_cluster_ports, free_ports, own_address
@@ -53,8 +54,9 @@ _NOT_HERE = (
 
 
 def capabilities() -> frozenset[Capability]:
-    """What can be done here: packets can be lost where the kernel and our rights allow it."""
-    return _ALWAYS if why_no_loss() else _ALWAYS | {LOSS}
+    """What can be done here: packets can be lost, and nodes isolated, where the kernel and our rights allow it."""
+    possible = {LOSS: not why_no_loss(), ISOLATE: not why_no_isolation()}
+    return _ALWAYS | {name for name, is_possible in possible.items() if is_possible}
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class ContainerDeployment(ServersDeployment):
         self._buses: dict[str, FaultLink] = {}  # proxies in front of nodes' buses
         self._network: ContainerNetwork | None = None
         self._all_made = False  # in Docker; else something may be there that we were not told of
+        self._isolated: dict[str, Isolation] = {}
         self.proxy: FaultProxy | None = None
 
     @property
@@ -296,6 +299,25 @@ class ContainerDeployment(ServersDeployment):
     def rejoin(self, node: str) -> None:
         """Let the node in again, at the same address and port."""
         self._container(node).rejoin()
+
+    def isolate(self, node: str) -> None:
+        """Cut the node off from all other ones; clients still reach it. SetupError where that can't be."""
+        through = [link for link, proxy in self._proxied.items() if link.source == node]
+        if any(self._proxied[link].listen[0] == self.network.gateway for link in through):
+            link = through[0]
+            raise SetupError(
+                f"node {node} can't be cut off: {link} leads through a fault proxy on this machine, where its clients "
+                "come from too; take that link's fault away, or use Toxiproxy's image"
+            )
+        server = self._container(node)
+        self._isolated[node] = Isolation(node, server.pid, self.network.gateway, server.plan.port)
+        self._isolated[node].begin()
+
+    def reconnect(self, node: str) -> None:
+        """Let the others reach it again, and it them; nothing where it was not cut off."""
+        if node in self._isolated:
+            self._isolated[node].end()
+            del self._isolated[node]
 
     def _container(self, node: str) -> ContainerServer:
         server = self._server(node)

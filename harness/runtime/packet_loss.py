@@ -25,10 +25,35 @@ _numbers = itertools.count(1)
 @functools.lru_cache(maxsize=1)
 def why_no_loss() -> str:
     """Why this process can't make packets vanish on this machine; "" where it can. Tried in a namespace of its own."""
-    rule = ["OUTPUT", "-p", "tcp", *_statistic(50.0), "-j", "DROP"]
-    if said := _said(["unshare", "--net", "iptables", "-w", _LOCK_S, "-A", *rule]):
-        return f"it needs root, iptables, unshare and nsenter, and the kernel's statistic match: {said}"
+    return why_no_rules(["-p", "tcp", *_statistic(50.0), "-j", "DROP"], ", and the kernel's statistic match")
+
+
+def why_no_rules(rule: list[str], also: str = "") -> str:
+    """Why this process can't have this rule for what leaves a container; "" where it can."""
+    if said := _said(["unshare", "--net", "iptables", "-w", _LOCK_S, "-A", "OUTPUT", *rule]):
+        return f"it needs root, iptables, unshare and nsenter{also}: {said}"
     return _said(["nsenter", "--net=/proc/self/ns/net", "true"])
+
+
+def in_namespace(node: str, pid: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """iptables where the process with this number is; SetupError where it has ended, or nothing can be run."""
+    if not pid:
+        raise SetupError(f"node {node} has ended")
+    if _is_our_own(pid):
+        raise SetupError(
+            f"packets of node {node} can't be made to vanish: process {pid} is no container's here; "
+            "does the Docker daemon run elsewhere?"
+        )
+    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "iptables", "-w", _LOCK_S, *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=_CALL_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(f"packets of node {node}: {error}") from None
+
+
+def said_by(done: subprocess.CompletedProcess[str]) -> str:
+    """What it said if it failed; "" where it succeeded."""
+    return "" if done.returncode == 0 else done.stderr.strip()[-300:] or f"exit code {done.returncode}"
 
 
 def _statistic(percent: float) -> list[str]:
@@ -90,22 +115,10 @@ class PacketLoss:
         return None
 
     def _failed(self, arguments: list[str]) -> str:
-        done = self._run(arguments)
-        return "" if done.returncode == 0 else done.stderr.strip()[-300:] or f"exit code {done.returncode}"
+        return said_by(self._run(arguments))
 
     def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-        if not (pid := self._pid()):
-            raise SetupError(f"node {self._node} has ended")
-        if _is_our_own(pid):
-            raise SetupError(
-                f"packets of node {self._node} can't be made to vanish: process {pid} is no container's here; "
-                "does the Docker daemon run elsewhere?"
-            )
-        command = ["nsenter", f"--net=/proc/{pid}/ns/net", "iptables", "-w", _LOCK_S, *arguments]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=_CALL_S, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SetupError(f"packets of node {self._node}: {error}") from None
+        return in_namespace(self._node, self._pid(), arguments)
 
 
 def _is_our_own(pid: int) -> bool:

@@ -173,7 +173,7 @@ def _stray_write_problems(fault: Fault, topology: Topology | None) -> Iterator[t
 
 
 def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, str]]:
-    key = "move_slots" if fault.move_slots is not None else "restart" if fault.restart else "failover"
+    key = next(key for key in ("move_slots", "restart", "isolate", "failover") if getattr(fault, key) is not None)
     for figure in FIGURES:
         if getattr(fault, figure) is not None:
             yield figure, f"{figure} does not belong to {key}"
@@ -189,14 +189,14 @@ def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple
     if fault.restart is not None:
         yield from _restart_problems(fault.restart, topology)
         return
-    for name in (move.source, move.target) if move is not None else (str(fault.failover),):
+    for name in (move.source, move.target) if move is not None else (str(fault.taken_over),):
         if name not in primaries:
             near = nearest(name, primaries)
             hint = f"; did you mean {near!r}?" if near else ""
             yield key, f"there is no shard {name!r}; there are {', '.join(primaries)}{hint}"
     if move is not None and move.source == move.target:
         yield key, f"slots can't move from {move.source} to itself"
-    if fault.failover in primaries and not topology.replicas:
+    if fault.taken_over in primaries and not topology.replicas:
         yield key, "a cluster without replicas has nobody that could take over"
 
 

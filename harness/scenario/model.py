@@ -267,6 +267,11 @@ class Fault(Model):
     restart: NodeName | None = Field(
         None, description="instead of link and toxic, in a cluster: the replica that ends in order and comes back"
     )
+    isolate: NodeName | None = Field(
+        None,
+        description="instead of link and toxic, in a cluster: the shard whose primary is cut off from all other nodes "
+        "while clients still reach it, until its replica takes over; on containers",
+    )
     failover: NodeName | None = Field(
         None, description="instead of link and toxic: the shard (its first primary's name) whose replica takes over"
     )
@@ -312,14 +317,14 @@ class Fault(Model):
         if self.how is not None:
             raise ValueError("how belongs to failover")
         if self.stray_write is None and (self.link is None or self.toxic is None):
-            raise ValueError("a fault needs link and toxic, or stray_write, move_slots, failover or restart")
+            raise ValueError("a fault needs link and toxic, or stray_write, move_slots, failover, isolate or restart")
         if self.stray_write is not None and (self.link or self.toxic or self.until):
             raise ValueError("a stray_write takes neither link, toxic nor until")
         return self
 
     def _checked_reshape(self) -> Fault:
         if sum(each is not None for each in (self.link, self.stray_write, *self._shapes)) > 1:
-            raise ValueError("link, stray_write, move_slots, failover and restart exclude each other")
+            raise ValueError("link, stray_write, move_slots, failover, isolate and restart exclude each other")
         if self.toxic is not None or self.direction is not None:
             raise ValueError("toxic and direction belong to a link")
         if self.how is not None and self.failover is None:
@@ -333,12 +338,17 @@ class Fault(Model):
 
     @property
     def _shapes(self) -> tuple[object, ...]:
-        return self.move_slots, self.failover, self.restart
+        return self.move_slots, self.failover, self.isolate, self.restart
 
     @property
     def loses(self) -> bool:
         """Whether acknowledged writes may be lost by it, since nobody waits for the replica."""
-        return self.failover is not None and self.how not in (None, "graceful")
+        return self.isolate is not None or (self.failover is not None and self.how not in (None, "graceful"))
+
+    @property
+    def taken_over(self) -> str | None:
+        """The shard that gets another primary."""
+        return self.failover or self.isolate
 
 
 class Range(Model):

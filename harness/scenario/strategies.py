@@ -59,6 +59,8 @@ def _disturbance(fault: Fault) -> str:
         return f"stray write to {fault.stray_write.node}"
     if (move := fault.move_slots) is not None:
         return f"{move.share} of the slots from {move.source} to {move.target}"
+    if fault.isolate is not None:
+        return f"isolated primary of {fault.isolate}"
     if fault.failover is not None:
         return f"{fault.how or 'graceful'} failover of {fault.failover}"
     return f"restart of {fault.restart}" if fault.restart is not None else f"{fault.toxic} on {fault.link}"

@@ -83,6 +83,18 @@ def test_a_budget_that_nothing_is_taken_from_proves_nothing() -> None:
     found = verdict(evidence(everything, everything), anomalies=("lost",))
     assert (found.outcome, found.exit_code) == (Outcome.UNKNOWN, ExitCode.UNKNOWN)
     assert found.doubts == ("nothing was lost in a failover, so that its budget proves nothing",)
+
+
+def test_a_fault_that_this_runtime_can_not_apply_loses_nothing() -> None:
+    """It is told as not applied, and the rest is judged; beside a fault that was applied it excuses nothing."""
+    everything = tuple(range(1, 11))
+    not_applied = ("isolate on s: not here",)
+    without = replace(evidence(everything, everything), faults=(), not_applied=not_applied)
+    found = verdict(without, anomalies=("lost",))
+    assert (found.outcome, found.exit_code, found.not_applied) == (Outcome.VALID, ExitCode.AS_EXPECTED, not_applied)
+    assert judge(without, Expect(lost={"within_s": 2}, anomalies=("lost",)), strict_capabilities=True).unmet
+    beside = replace(without, faults=(KILLED,))
+    assert verdict(beside, anomalies=("lost",)).outcome is Outcome.UNKNOWN
     assert verdict(evidence(everything, everything)).outcome is Outcome.VALID
 
 

@@ -35,6 +35,15 @@ faults:
   - {at: 20%, until: 3s, link: client->a, toxic: bandwidth, kb_per_s: 20}
 """
 
+CLUSTER = """\
+version: 1
+title: A cluster that is written to for some seconds, with a fault proxy
+topology: {cluster: {shards: 3, replicas: 1}}
+workload: {kind: sharded_list, key: "k:{n}", shards: 6, values: 20000, producers: 3, batch: {shape: variadic, size: 10}}
+faults: [{at: 10%, until: 5s, link: "shard0->shard0-replica0", toxic: latency, latency_ms: 300}]
+"""
+OF_A_CLUSTER = 8  # its nodes, the fault proxy, and the run itself
+
 
 @dataclass
 class Run:
@@ -233,6 +242,37 @@ class TestInterrupted:
             run.process.communicate(timeout=30)
             assert run.process.returncode == 2
         assert list(tmp_path.glob("out/latency/*")) == [kept]
+
+
+@pytest.mark.alone
+class TestOfACluster:
+    """Its nodes, their files and ports, whether it forms or is written to."""
+
+    @pytest.fixture
+    def cluster(self, tmp_path: Path) -> Path:
+        path = tmp_path / "latency.yaml"
+        path.write_text(CLUSTER)
+        return path
+
+    @pytest.mark.parametrize("is_written_to", [False, True])
+    def test_killed(self, tmp_path, cluster, is_written_to):
+        with started(tmp_path, "run", cluster, "--out", "out") as run:
+            run.await_processes(OF_A_CLUSTER)
+            if is_written_to:
+                wait_until(lambda: _has_begun(run), deadline_s=60, what="it to begin")
+                run.look()
+                assert len(run.ports) >= 2 * 6 + 3  # of each node two; the proxy's own, its data and bus
+            run.process.kill()
+            assert run.process.wait() == -signal.SIGKILL
+            run.must_be_gone()
+
+    @pytest.mark.parametrize("is_written_to", [False, True])
+    def test_interrupted(self, tmp_path, cluster, is_written_to):
+        with started(tmp_path, "run", cluster, "--out", "out") as run:
+            run.await_processes(OF_A_CLUSTER)
+            if is_written_to:
+                wait_until(lambda: _has_begun(run), deadline_s=60, what="it to begin")
+            TestInterrupted.interrupt(run, signal.SIGINT)
 
 
 SWALLOWED = """

@@ -131,7 +131,7 @@ def test_a_value(mistakes: Mistakes, was: str, becomes: str, lines: list[str]) -
             "8:15: faults.0.at: expected a share (20%), seconds (1.5s) or an event (full_sync, link_up, written), not 'soon'",
         ]),
         ("faults: [{at: 1%, link: a->b}]", [
-            "8:10: faults.0: a fault needs link and toxic, or stray_write, move_slots, failover or restart",
+            "8:10: faults.0: a fault needs link and toxic, or stray_write, move_slots, failover, isolate or restart",
         ]),
         ("faults: [{at: 1%, link: a->b, toxic: latency, latency_ms: -1}]", [
             "8:59: faults.0.latency_ms: expected a whole number from 0 to 600000, not -1",

@@ -1,0 +1,122 @@
+"""A cluster's changes while it is written to: what each of them met, and that everything is whole afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.checker.verdict import Kind, Outcome
+from harness.fault.active import ActiveFault
+from harness.fault.reshape import Reshaping
+from harness.resp.connection import Connection
+from harness.runner import Result
+from harness.runtime.local import LocalDeployment
+from tests.end_to_end.test_cluster_planted import ask, run_planted
+
+WRITTEN = """\
+version: 1
+title: Three shards
+topology: {cluster: {shards: 3, replicas: 1}}
+workload: {kind: sharded_list, key: "k:{n}", shards: 6, values: 6000, producers: 3, batch: {shape: pipeline, size: 20}}
+"""
+EXPECTED = "expect: {list: exact, converges_within_s: 60}\n"
+Owned = Sequence[tuple[str, tuple[str, ...]]]
+
+
+class Looking:
+    """Notes what a cluster says of itself when its fault is healed and nothing is read yet."""
+
+    owned: Owned = ()
+    links: Sequence[bool] = ()
+
+    def __call__(self, deployment: LocalDeployment) -> None:
+        self.owned = [(owner, replicas) for _, _, owner, replicas in deployment.cluster.owners().ranges]
+        self.links = [up_to(deployment, replica) for _, replicas in self.owned for replica in replicas]
+        assert deployment.cluster.half_moved() == ()
+
+
+def up_to(deployment: LocalDeployment, replica: str) -> bool:
+    with Connection(deployment.control(replica)) as connection:
+        told = connection.command("INFO", "replication")
+    return isinstance(told, bytes) and b"master_link_status:up" in told
+
+
+def change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, expect: str = EXPECTED
+) -> tuple[Result, Looking]:
+    seen = Looking()
+    text = f"{WRITTEN}faults: [{{at: 30%, until: 70%, {fault}}}]\n{expect}"
+    result = run_planted(tmp_path, monkeypatch, seen, text=text)
+    assert result.verdict is not None
+    assert result.verdict.as_expected, result.verdict
+    [record] = result.report["faults"]
+    assert record["met"], record
+    assert seen.links == [True] * 3
+    return result, seen
+
+
+def test_a_replica_that_restarts_is_filled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saves nothing, so that it comes back empty: a full sync of that link, and of no other."""
+    syncs = ", ".join(f'"shard{number}->shard{number}-replica0": {int(number == 0)}' for number in range(3))
+    expect = EXPECTED.replace("}", f", full_syncs: {{{syncs}}}}}")
+    result, seen = change(tmp_path, monkeypatch, "restart: shard0-replica0", expect)
+    assert result.verdict is not None
+    assert result.verdict.outcome is Outcome.VALID
+    assert seen.owned == [(f"shard{number}", (f"shard{number}-replica0",)) for number in range(3)]
+
+
+@pytest.mark.parametrize("how", ["force", "takeover"])
+def test_a_replica_takes_over_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """What that costs is told as lost, if anything was; the old primary follows the new one."""
+    expect = "expect: {lost: {within_s: 30}, converges_within_s: 60}\n"
+    result, seen = change(tmp_path, monkeypatch, f"failover: shard1, how: {how}", expect)
+    assert result.verdict is not None
+    assert {found.kind for found in result.verdict.anomalies} <= {Kind.LOST}
+    assert ("shard1-replica0", ("shard1",)) in seen.owned
+    assert result.report["faults"][0]["fault"] == f"{how} failover"
+
+
+def test_a_move_that_its_target_refuses_is_told_and_leaves_no_slot_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One slot's keys have moved when it begins to refuse: that slot is its new owner's, the others their old one's."""
+    seen, moving = Looking(), Reshaping._move_keys
+    moved: list[int] = []
+
+    def refused(self: Reshaping, source: str, target: str, slot: int) -> None:
+        assert isinstance(self.servers, LocalDeployment)
+        if (source, target) == ("shard0", "shard2"):
+            moved.append(slot)
+            if len(moved) > 1:
+                ask(self.servers, target, ("ACL", "SETUSER", "default", "-restore", "-restore-asking"))
+        moving(self, source, target, slot)
+
+    monkeypatch.setattr(Reshaping, "_move_atomically", lambda *_: False)  # the classic way, on any engine
+    monkeypatch.setattr(Reshaping, "_move_keys", refused)
+    faults = "faults: [{at: 30%, until: 70%, move_slots: {from: shard0, to: shard2, share: 90%}}]\n"
+    text = (WRITTEN + faults + EXPECTED).replace("shards: 6", "shards: 12")
+    result = run_planted(tmp_path, monkeypatch, seen, text=text)
+    assert result.verdict is not None
+    assert (result.verdict.outcome, result.verdict.anomalies) == (Outcome.UNKNOWN, ())
+    assert any("shard0 refuses MIGRATE" in doubt and "NOPERM" in doubt for doubt in result.verdict.doubts)
+    assert any("no slot is left on its way" in doubt for doubt in result.verdict.doubts)
+    assert len(set(moved)) == 2
+    assert [owner for owner, _ in seen.owned] == ["shard0", "shard2", "shard0", "shard1", "shard2"]
+
+
+def test_every_producer_stands_at_the_mark_of_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has sent its own share, and none sends more before the change has begun."""
+    sent: list[tuple[int, int]] = []
+    apply = ActiveFault.apply
+
+    def counted(self: ActiveFault) -> None:
+        before = self._watch.sent()
+        apply(self)
+        sent.append((before, self._watch.sent()))
+
+    monkeypatch.setattr(ActiveFault, "apply", counted)
+    result, _ = change(tmp_path, monkeypatch, "failover: shard1")
+    assert sent == [(1800, 1800)]
+    assert result.verdict is not None
