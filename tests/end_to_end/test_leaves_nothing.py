@@ -261,7 +261,7 @@ class TestOfACluster:
             if is_written_to:
                 wait_until(lambda: _has_begun(run), deadline_s=60, what="it to begin")
                 run.look()
-                assert len(run.ports) >= 2 * 6 + 3  # of each node two; the proxy's own, its data and bus
+                assert len(run.ports) >= 2 * 6 + 2  # of each node two, the proxy's own and its link's
             run.process.kill()
             assert run.process.wait() == -signal.SIGKILL
             run.must_be_gone()
