@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .frames import Simple, Value
+
+_INTEGER = re.compile(rb"0|-?[1-9]\d{0,18}")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class CommandFacts:
     def keys(self, words: Sequence[bytes]) -> list[bytes]:
         """The keys among a command's words; as far as they can be told."""
         found: list[bytes] = []
+        if len(words) > 1 and (below := self.subcommands.get(f"{self.name}|{_text(words[1])}")):
+            return below.keys(words)
         if self.first > 0 and self.step > 0:
             last = self.last if self.last >= 0 else len(words) + self.last
             found = list(words[self.first : last + 1 : self.step])
@@ -72,19 +77,37 @@ def _text(value: Value) -> str:
 COUNTED = {
     **dict.fromkeys(["eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"], 2),
     **dict.fromkeys(["zunionstore", "zinterstore", "zdiffstore", "blmpop", "bzmpop"], 2),
-    **dict.fromkeys(["zunion", "zinter", "zdiff", "zintercard", "sintercard", "lmpop", "zmpop"], 1),
+    **dict.fromkeys(["zunion", "zinter", "zdiff", "zintercard", "sintercard", "lmpop", "zmpop", "msetex"], 1),
 }
+_STEPS = {"msetex": 2}  # how many words there are for each key, where they are several
+_STREAMS = ("xread", "xreadgroup")
+_STORING = ("sort", "georadius", "georadiusbymember")
+_NO_FURTHER = ("sort_ro",)  # what its BY and GET read is named by patterns
+MOVABLE = frozenset([*COUNTED, *_STREAMS, *_STORING, *_NO_FURTHER, "migrate"])
+
+
+def integer(word: bytes) -> int | None:
+    """A number as servers read one; None: they would not take it."""
+    return int(word) if _INTEGER.fullmatch(word) else None
+
+
+def counted(name: str, words: Sequence[bytes]) -> int:
+    """How many words the keys of one of COUNTED take, with what belongs to each; as far as its words tell."""
+    at = COUNTED[name]
+    number = integer(words[at]) if len(words) > at else None
+    return max(0, number or 0) * _STEPS.get(name, 1)
 
 
 def _movable_keys(name: str, words: Sequence[bytes]) -> list[bytes]:
     if name in COUNTED:
         at = COUNTED[name]
-        count = int(words[at]) if len(words) > at and words[at].isdigit() else 0
-        return list(words[at + 1 : at + 1 + count])
+        return list(words[at + 1 : at + 1 + counted(name, words) : _STEPS.get(name, 1)])
     upper = [word.upper() for word in words]
-    if name in ("xread", "xreadgroup") and b"STREAMS" in upper:
+    if name == "migrate" and b"KEYS" in upper:
+        return list(words[upper.index(b"KEYS") + 1 :])
+    if name in _STREAMS and b"STREAMS" in upper:
         rest = words[upper.index(b"STREAMS") + 1 :]
         return list(rest[: len(rest) // 2])
-    if name in ("sort", "georadius", "georadiusbymember"):
+    if name in _STORING:
         return [words[at + 1] for at, word in enumerate(upper[:-1]) if at > 1 and word in (b"STORE", b"STOREDIST")]
     return []

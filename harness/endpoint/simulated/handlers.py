@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 from . import frames, shown
 from .answers import Answers, Change
+from .commands import integer
 from .plan import Behaviour
 from .replies import Replies
 from .requests import Requests
 from .shared import Shared, Wire
 
 OK: Final = b"+OK\r\n"
+_NO_DATABASE: Final = b"ERR DB index is out of range"
+_NO_REPLY_IN_MULTI: Final = b"ERR CLIENT REPLY inside a transaction is not simulated"
 _NO_DUMPS: Final = b"ERR a simulated endpoint can't look into a dump of functions; use FUNCTION LOAD"
 
 
@@ -29,6 +33,7 @@ class Handlers:
             b"cluster": self._cluster,
             b"hello": self._hello,
             b"client": self._client,
+            b"copy": self._copy,
             b"script": self._script,
             b"function": self._function,
             b"eval": self._eval,
@@ -52,15 +57,27 @@ class Handlers:
         self._answers.answer(lambda protocol: frames.write(f"simulated {self._shared.plan.profile}".encode()))
 
     def _select(self, words: list[bytes], count: int) -> None:
-        select = self._behaviour.select
-        if len(words) != 2 or not words[1].lstrip(b"-").isdigit():
+        number = integer(words[1]) if len(words) == 2 else None
+        if number is None:
             self._answers.forward(words, count)  # the server says what is wrong with it
-        elif select == "no-op" or words[1] == b"0":
+        elif self._behaviour.select == "no-op" or number == 0:
             self._answers.answer(lambda protocol: OK)
-        elif 0 <= int(words[1]) < int(select):
+        elif self._has_database(number):
             self._answers.forward(words, count)
         else:
-            self._answers.error(b"ERR DB index is out of range")
+            self._answers.error(_NO_DATABASE)
+
+    def _has_database(self, number: int) -> bool:
+        databases = self._behaviour.databases
+        return databases is None or 0 <= number < databases
+
+    def _copy(self, words: list[bytes], count: int) -> None:
+        pairs = pairwise(words[3:])
+        chosen = [integer(after) for word, after in pairs if word.lower() == b"db"]
+        if all(number is None or self._has_database(number) for number in chosen):
+            self._answers.forward(words, count)
+        else:
+            self._answers.error(_NO_DATABASE)
 
     def _info(self, words: list[bytes], count: int) -> None:
         self._answers.ask_and_change(words, self._changed_info)
@@ -112,7 +129,10 @@ class Handlers:
             answers.ask_and_change(words, changed_hello(words, answers.replies, behaviour))
 
     def _client(self, words: list[bytes], count: int) -> None:
-        subcommand = [word.lower() for word in words[1:3]]
+        subcommand = [word.lower() for word in words[1:]]
+        if subcommand[:1] == [b"reply"] and self._answers.in_multi:
+            self._answers.error(_NO_REPLY_IN_MULTI)
+            return
         self._answers.forward(words, count)
         if subcommand == [b"reply", b"on"]:
             self._answers.silent = False

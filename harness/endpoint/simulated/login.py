@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from . import frames
 from .answers import Answers
 from .frames import Error
@@ -22,10 +24,16 @@ class Login:
         self._transaction = transaction
         self.locked = True
 
-    def command(self, words: list[bytes]) -> None:
-        """Each is answered before the next is sent, so that we know what was."""
+    def command(self, words: list[bytes], otherwise: Callable[[], object]) -> None:
+        """Each is answered before the next is sent, so that we know what was; what needs a login does not reach the
+        server without one. otherwise: what to do with the command where we turn out to be logged in.
+        """
         name = words[0].lower()
-        refusal = self._shared.rules.refusal(words) if name == b"reset" else None
+        if self._shared.rules.needs_login(name):
+            self._requests.hold()
+            self._ask_access(lambda frame: self._instead(frame, otherwise))
+            return
+        refusal = self._shared.rules.refusal(words) if name not in (b"auth", b"hello") else None
         if name == b"hello" and refuses_protocol(words, self._shared.plan.behaviour):
             refusal = b"NOPROTO unsupported protocol version"
         if refusal is not None:
@@ -35,14 +43,28 @@ class Login:
         self._answers.replies.await_frame(lambda frame: self._replied(words, frame))
         self._answers.forward(words, len(words))
 
+    def _instead(self, frame: bytes, otherwise: Callable[[], object]) -> None:
+        self.locked = frame.startswith(b"-NOAUTH")
+        if self.locked:
+            self._wire.to_client(frame)
+        else:
+            otherwise()
+        self._requests.release()
+
     def probe_access(self) -> None:
         """Find out whether the server wants a password."""
-        self._answers.replies.await_frame(self._probed)
+        self._ask_access(self._probed)
+
+    def _ask_access(self, then: Callable[[bytes], None]) -> None:
+        self._answers.replies.await_frame(then)
         self._wire.to_server(as_array([b"ECHO", self._answers.secret]))
 
     def reset(self, words: list[bytes], count: int) -> None:
         """It logs out: back to one command at a time, once what was sent before has been answered."""
         answers = self._answers
+        if count != 1:
+            answers.forward(words, count)  # the server says what is wrong with it
+            return
         if answers.unanswered:
             self._wire.close("RESET after CLIENT REPLY OFF or SKIP is not simulated")
             return
@@ -64,10 +86,7 @@ class Login:
         elif name == b"reset":
             replies.protocol = 2
         self._wire.to_client(frame)
-        if frame.startswith(b"-"):
-            self._requests.release()
-        else:
-            self.probe_access()
+        self.probe_access()
 
     def _probed(self, frame: bytes) -> None:
         if frame.startswith(b"-ERR max number of clients"):

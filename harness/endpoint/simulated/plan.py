@@ -74,6 +74,11 @@ class Behaviour:
     stalled_s: float = 60.0
 
     @property
+    def databases(self) -> int | None:
+        """How many there are; None: as many as the server has."""
+        return (1 if self.select == "no-op" else int(self.select)) if self.select else None
+
+    @property
     def changes_nothing(self) -> bool:
         return not (
             self.refused

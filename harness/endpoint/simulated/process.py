@@ -97,7 +97,7 @@ async def _shared(plan: Plan, control: Control) -> Shared:
     facts = await control.commands()
     rules = Rules(plan.behaviour, facts)
     without_effect = ["select"] if plan.behaviour.select == "no-op" else []
-    scripts = ScriptGuard(rules.for_scripts(), without_effect)
+    scripts = ScriptGuard(rules.for_scripts(), without_effect, plan.behaviour.databases)
     return Shared(plan, rules, scripts, await control.mark_reply(), control.ask, Layout())
 
 

@@ -52,7 +52,9 @@ ROOM: Final = _Room()
 
 
 class Sink(Protocol):
-    """Whoever judges the requests. `wanted` is asked once for each command, by its name in upper case."""
+    """Whoever judges the requests. `wanted` is asked once for each command, by its name in upper case; b"" stands for
+    one that is longer than any command's.
+    """
 
     def wanted(self, name: bytes) -> int:
         """PASS, ALL, SWALLOW, or how many words are wanted (the name is one); the others follow by `passed`."""
@@ -155,7 +157,7 @@ class Requests:
             return self._begin_oddly()
         start, size = head.end(), int(head[2])
         if size > MAX_NAME:
-            return self._begun(int(head[1]), b"", PASS, at)
+            return self._begin_with_odd_name(int(head[1]), head.start(2) - 1)
         if len(data) < start + size + 2:
             return False
         name = data[start : start + size]
@@ -170,14 +172,12 @@ class Requests:
         """A head was read; `after`: where the rest begins. False where more bytes are needed first."""
         if wanted == PASS:
             self.commands += 1  # commands alike count as one: nobody asks how many passed
-            if name and 1 < count <= ALIKE.WORDS:
+            if 1 < count <= ALIKE.WORDS:
                 end = ALIKE.end(self._data, self._at, self._data[self._at : after], count - 1)
                 if end >= 0:
                     self._at = end
                     return True
-            self._at, self._arguments = after, count - 1 if name else count
-            if not name:  # the name is too long for a command that we know: it passes like an argument
-                self._at = self._data.index(b"\n", after) + 1
+            self._at, self._arguments = after, count - 1
             return True
         if wanted == SWALLOW:
             self._hand_on()
@@ -215,7 +215,7 @@ class Requests:
         if size > MAX_BULK:
             return self._break("invalid bulk length")
         if not self._take_room(size + _A_WORD):
-            return self._give_up_capture(words[0], start, size)
+            return self._give_up_capture(words[0] if words else b"", start, size)
         end = start + size
         if len(data) < end + 2:
             self._part, self._part_size = bytearray(data[start:]), size + 2
@@ -287,13 +287,20 @@ class Requests:
         return self._begin_with_odd_name(int(data[at + 1 : end]), end + 2)
 
     def _begin_with_odd_name(self, count: int, at: int) -> bool:
+        """An empty or a long name, of no command that we know: it passes like an argument, or is looked at like one."""
+        if count > MAX_WORDS:
+            return self._break("invalid multibulk length")
         bulk = BULK.match(self._data, at)
         if bulk is None:
             return self._no_bulk(at) and False
         if int(bulk[1]) > MAX_BULK:
             return self._break("invalid bulk length")
         self.commands += 1
-        self._at, self._arguments = at, count  # an empty or a long name: no command that we know
+        if (wanted := self._sink.wanted(b"")) != PASS:
+            self._hand_on()
+            self._words, self._wanted, self._count = [], min(wanted, count), count
+            self._span = at
+        self._at, self._arguments = at, count
         return True
 
     def _begin_inline(self) -> bool:

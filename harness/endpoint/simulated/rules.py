@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .commands import COUNTED, CommandFacts
+from .commands import COUNTED, CommandFacts, counted
 from .plan import Behaviour
 from .requests import ALL, PASS, SWALLOW
 from .slots import slot_of
@@ -39,10 +39,15 @@ class Rules:
 
     def further(self, words: Sequence[bytes]) -> int:
         """How many words hold a command's keys, where one of those seen so far tells it."""
-        at = COUNTED.get(words[0].decode("latin-1").lower()) if self.behaviour.one_slot else None
-        if at is None or len(words) <= at or not words[at].isdigit():
+        name = words[0].decode("latin-1").lower()
+        if name not in COUNTED or not self.behaviour.one_slot:
             return 0
-        return min(ALL, at + 1 + int(words[at][:12]))
+        return min(ALL, COUNTED[name] + 1 + counted(name, words))
+
+    def needs_login(self, name: bytes) -> bool:
+        """Whether the server answers this command, name in lower case, only to who has logged in."""
+        fact = self.facts.get(name.decode("latin-1"))
+        return fact is not None and "no_auth" not in fact.flags and name not in (b"auth", b"hello", b"reset", b"quit")
 
     def refused(self, name: str, subcommand: str | None = None) -> bool:
         """Both in lower case."""
@@ -110,7 +115,7 @@ class Rules:
             name in _LOOKED_AT
             or name in ("script", "function")
             or name in behaviour.accepted
-            or (name == "select" and bool(behaviour.select))
+            or (name in ("select", "copy") and bool(behaviour.select))
             or (name == "config" and behaviour.config is not None)
             or (name == "cluster" and behaviour.cluster)
         )
@@ -118,6 +123,8 @@ class Rules:
     def _for_keys(self, name: str, in_multi: bool) -> int:
         """How many words tell a command's keys, where they have to be in one slot."""
         fact = self.facts.get(name)
+        if fact is not None and in_multi and any(one.first for one in fact.subcommands.values()):
+            return ALL
         if fact is None or (fact.one_key and not in_multi) or not (fact.first or fact.movable):
             return PASS
         if not in_multi and name in self.behaviour.cross_slot:

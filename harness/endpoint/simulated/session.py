@@ -73,7 +73,7 @@ class Session:
 
     def command(self, words: list[bytes], count: int) -> bool:
         if self._login.locked:
-            self._login.command(words)
+            self._login.command(words, lambda: self.command(words, count))
             return True
         refusal = self._shared.rules.refusal(words) or self._transaction.crossslot(words)
         if refusal is not None:

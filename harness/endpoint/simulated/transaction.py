@@ -19,10 +19,13 @@ class Transaction:
 
     def begin(self, words: list[bytes], count: int) -> None:
         self._answers.forward(words, count)
-        if not self._answers.in_multi:
+        if not self._answers.in_multi and count == 1:
             self._answers.in_multi, self._first_key = True, None
 
     def discard(self, words: list[bytes], count: int) -> None:
+        if count != 1:
+            self._answers.forward(words, count)  # the server says what is wrong with it
+            return
         self._answers.to_fetch.clear()
         self._answers.end_multi(words)
 
