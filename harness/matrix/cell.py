@@ -1,8 +1,8 @@
 """One cell: on servers that are warm and clean, from the settings to the outcome. It never says ok by default.
 
 `ok` needs all of: the sync was of the kind that the cell is about, by the logs; the replica is on its primary's history
-and has processed it; every fact was read on both servers and is as written; and the replica holds these keys and no
-others.
+and has loaded the snapshot that holds the data, or processed the stream that does; every fact was read on both servers
+and is as written; and the replica holds these keys and no others.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from harness.errors import HarnessError, SetupError
 from harness.matrix.cells import Anomaly, Outcome
 from harness.matrix.comparison import LOST_KINDS, compare
 from harness.matrix.features.base import DataSet, Fact, Feature, Write, as_bytes, shown
-from harness.matrix.following import OLD_SYNC, Ended, crashed, last_warning, plain
-from harness.matrix.syncs import Stage, Sync, chose_sockets, proven
+from harness.matrix.following import OLD_SYNC, WHO, Ended, crashed, last_warning, plain
+from harness.matrix.syncs import Stage, Sync, beyond, chose_sockets, proven, short_of
 from harness.matrix.warm import Trouble, WarmServer
 from harness.replication_log import count_syncs
 from harness.resp.connection import CannotConnect, ConnectionLost
@@ -39,6 +39,10 @@ class Found:
     unmet: bool = False
 
 
+class TooLate(Exception):
+    """The servers or this machine were so slow that the cell did not show what it is for."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """The leased servers of a cell."""
@@ -53,10 +57,13 @@ class Bench:
 
 
 class CellRun:
-    """One cell on one bench. prefix: of all its keys, used by no other cell."""
+    """One cell on one bench. prefix: of all its keys, used by no other cell; lead_ms: how much longer than usual keys
+    live that are to expire during the sync.
+    """
 
-    def __init__(self, bench: Bench, feature: Feature, sync: Sync, prefix: bytes) -> None:
+    def __init__(self, bench: Bench, feature: Feature, sync: Sync, prefix: bytes, lead_ms: int = 0) -> None:
         self._bench, self._feature, self._sync, self._prefix = bench, feature, sync, prefix
+        self._lead_ms = lead_ms
         self._data = DataSet((), (), {})
         self._marked = False
 
@@ -67,20 +74,27 @@ class CellRun:
             server.mark()
         try:
             self._prepare()
-            self._sync.run(Stage(bench.primary, bench.replica, bench.between, self._write, self._afterwards))
+            self._sync.run(self._stage())
             found = self._judged()
         except Ended as ended:
             found = Found(ended.outcome, ended.reason, old_data=self._old_data(ended.outcome))
         except (ConnectionLost, CannotConnect):
-            crash = crashed(bench.primary, bench.replica)
+            crash = crashed(bench.servers)
             found = Found(crash.outcome, crash.reason)
         except SetupError as error:
-            found = Found(Outcome.CRASHED if bench.replica.death() else Outcome.UNKNOWN, str(error))
+            dead = any(server.death() for server in bench.servers)
+            found = Found(Outcome.CRASHED if dead else Outcome.UNKNOWN, str(error))
         except (Trouble, HarnessError) as error:
             found = Found(Outcome.UNKNOWN, str(error))
         return replace(found, evidence=self._evidence(found))
 
+    def _stage(self) -> Stage:
+        bench = self._bench
+        return Stage(bench.primary, bench.replica, bench.between, self._write, self._afterwards, self._begun)
+
     def _prepare(self) -> None:
+        for server in self._bench.servers:
+            server.turn_off(self._sync.without)
         self._bench.primary.set(self._sync.primary)
         self._bench.replica.set(self._sync.replica)
         if self._bench.between is not None:  # it is both
@@ -91,11 +105,17 @@ class CellRun:
 
     def _write(self) -> None:
         """The data set, on the primary. Trouble where it does not take it."""
-        now_ms = int(time.time() * 1000)
+        now_ms = int(time.time() * 1000) + self._lead_ms
         data = self._feature.build(self._prefix, now_ms)
         self._send(data.writes)
         self._check_encodings(data)
         self._data = data
+
+    def _begun(self) -> None:
+        """TooLate where a key that was to expire during the sync had gone when that began."""
+        for key in self._data.expiring:
+            if self._bench.primary.ask("EXISTS", key) != 1:
+                raise TooLate(f"{shown(key)} was to expire during the sync and had expired before it began")
 
     def _afterwards(self) -> None:
         """One key more, written while the snapshot is done with."""
@@ -128,7 +148,8 @@ class CellRun:
     def _judged(self) -> Found:
         primary, replica, sync = self._bench.primary, self._bench.replica, self._sync
         compared = compare(self._data, primary, replica)
-        log, told = replica.new_log(), primary.new_log()
+        logs = {server.role: server.new_log() for server in self._bench.servers}
+        log = logs["replica"]
         if compared.anomalies:
             lost = any(anomaly.kind in LOST_KINDS for anomaly in compared.anomalies)
             reason = compared.anomalies[0].what + _why(log)
@@ -136,16 +157,15 @@ class CellRun:
         if old := OLD_SYNC.search(log):
             return Found(Outcome.DEGRADED, f"the replica fell back to the old SYNC: {plain(_line(log, old.start()))}")
         counts = count_syncs(log)
-        if counts.full_started > sync.full_syncs:
-            many = f"{counts.full_started} full syncs instead of {sync.full_syncs}"
+        if many := beyond(sync, counts):
             return Found(Outcome.DEGRADED, f"{many}: {last_warning(log) or 'no log says why'}")
-        if sync.full_syncs and counts.full_finished != sync.full_syncs:
-            return Found(Outcome.UNKNOWN, "the replica's log does not show that the full sync was finished")
-        if chose_sockets(sync, told):
+        if short := short_of(sync, counts):
+            return Found(Outcome.UNKNOWN, short)
+        if chose_sockets(sync, logs["primary"]):
             return Found(
                 Outcome.NOT_APPLICABLE, "the primary sent its snapshot by sockets although set to use its disk"
             )
-        if why := proven(sync, told, log):
+        if why := proven(sync, logs):
             return Found(Outcome.UNKNOWN, why)
         return Found(Outcome.OK, f"{compared.facts} facts and {compared.keys} keys are as written")
 
@@ -164,7 +184,8 @@ class CellRun:
         """Log lines that tell of the sync, the replica's first; few where all went well."""
         limit = 4 if found.outcome is Outcome.OK else _EVIDENCE_LINES
         lines: list[str] = []
-        for who, server in (("replica", self._bench.replica), ("primary", self._bench.primary)):
+        for server in reversed(self._bench.servers):
+            who = WHO[server.role]
             log = server.new_log() or server.server.log()[-_LOG_END:]
             said = [plain(line) for line in log.splitlines() if line.strip()]
             chosen = [line for line in said if "sync" in line.lower() or found.outcome is not Outcome.OK]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from harness.errors import HarnessError
 from harness.matrix.cells import Outcome
@@ -23,6 +23,7 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.01
 _LOOP_S, _LOOP_SYNCS = 1.5, 4  # a replica that began so many full syncs in vain for so long never will
 _DEATH_S = 10.0  # how long a server may take to end after its connection broke
 CHANNEL = "harness:ready"
+WHO = {"primary": "primary", "between": "middle replica", "replica": "replica"}  # a server's role, for a reader
 
 # What a log says when following is in vain, beside what `harness.replication_log` knows of replicas.
 _VAIN = re.compile(
@@ -57,14 +58,15 @@ class Ended(Exception):
         super().__init__(reason)
 
 
-def await_caught_up(primary: WarmServer, replica: WarmServer, *, through: WarmServer | None = None) -> ReplicationInfo:
-    """Until the replica has its link up and has processed all that the primary has produced by now; its last INFO.
+def await_caught_up(*chain: WarmServer) -> ReplicationInfo:
+    """Until the last replica has its link up and has processed all that the primary has produced by now; its last INFO.
 
-    through: the replica between the two, in a chain. Raises Ended.
+    chain: the primary, and its replica or one after another; all are looked after. Raises Ended.
     """
-    await_link(through or primary, replica)
+    await_link(*chain)
+    primary, replica = chain[0], chain[-1]
     if replica.by_old_sync:
-        return _await_canary(primary, replica)
+        return _await_canary(chain)
     primary.ask("PUBLISH", CHANNEL, "x")  # moves the offset and leaves no key
     target = primary.replication()
 
@@ -73,11 +75,12 @@ def await_caught_up(primary: WarmServer, replica: WarmServer, *, through: WarmSe
         same = info.replication_id == target.replication_id and bool(info.link_up)
         return info if same and (info.processed_offset or 0) >= target.offset else None
 
-    return _await(processed, primary, replica, "to process what its primary has produced")
+    return _await(processed, chain, "to process what its primary has produced")
 
 
-def await_link(primary: WarmServer, replica: WarmServer) -> ReplicationInfo:
-    """Until the replica is on its primary's history with its link up. Raises Ended."""
+def await_link(*chain: WarmServer) -> ReplicationInfo:
+    """Until the last replica is on the history of the one before it, with its link up. Raises Ended."""
+    primary, replica = chain[-2:]
 
     def linked() -> ReplicationInfo | None:
         info = replica.replication()
@@ -88,24 +91,23 @@ def await_link(primary: WarmServer, replica: WarmServer) -> ReplicationInfo:
             return info
         return info if info.replication_id == primary.replication().replication_id else None
 
-    return _await(linked, primary, replica, "to have its link up")
+    return _await(linked, chain, "to have its link up")
 
 
-def _await_canary(primary: WarmServer, replica: WarmServer) -> ReplicationInfo:
+def _await_canary(chain: Sequence[WarmServer]) -> ReplicationInfo:
     """By a key that comes and goes again, where there are no offsets to compare."""
+    primary, replica = chain[0], chain[-1]
 
     def shows(value: bytes | None) -> Callable[[], ReplicationInfo | None]:
         return lambda: replica.replication() if replica.ask("GET", CHANNEL) == value else None
 
     primary.ask("SET", CHANNEL, "1")
-    _await(shows(b"1"), primary, replica, "to show a key that was just written")
+    _await(shows(b"1"), chain, "to show a key that was just written")
     primary.ask("DEL", CHANNEL)
-    return _await(shows(None), primary, replica, "to lose a key that was just deleted")
+    return _await(shows(None), chain, "to lose a key that was just deleted")
 
 
-def _await(
-    probe: Callable[[], ReplicationInfo | None], primary: WarmServer, replica: WarmServer, what: str
-) -> ReplicationInfo:
+def _await(probe: Callable[[], ReplicationInfo | None], chain: Sequence[WarmServer], what: str) -> ReplicationInfo:
     began = looked = time.monotonic()
     pause = _PAUSE_S
     while True:
@@ -115,31 +117,30 @@ def _await(
         except (Trouble, HarnessError):  # LOADING, while it loads what it was sent
             pass
         except (ConnectionLost, CannotConnect):
-            raise crashed(primary, replica) from None
+            raise crashed(chain) from None
         now = time.monotonic()
         if now - looked > _GLANCE_S:
             looked = now
-            _look(primary, replica, now - began)
+            _look(chain, now - began)
         if now - began > GIVE_UP_S:
-            last = last_warning(replica.new_log()) or "its log says nothing"
+            last = last_warning(chain[-1].new_log()) or "its log says nothing"
             raise Ended(Outcome.UNKNOWN, f"waited {GIVE_UP_S:.0f} s for the replica {what}: {last}")
         time.sleep(pause)
         pause = min(pause * 1.3, _LONGEST_PAUSE_S)
 
 
-def _look(primary: WarmServer, replica: WarmServer, waited_s: float) -> None:
+def _look(chain: Sequence[WarmServer], waited_s: float) -> None:
     """Raises Ended where a log or a process says that waiting is in vain."""
-    if replica.death() or primary.death():
-        raise crashed(primary, replica)
-    said = replica.new_log()
-    if refusal(said) or _VAIN.search(said):
-        raise _refused("replica", said)
-    if _VAIN.search(told := primary.new_log()):
-        raise _refused("primary", told)
-    counts = count_syncs(said)
-    if waited_s > _LOOP_S and counts.full_started >= _LOOP_SYNCS and not counts.full_finished:
-        last = last_warning(said) or last_warning(told) or "no log says why"
-        raise Ended(Outcome.REFUSED, f"{counts.full_started} full syncs were begun in vain: {last}")
+    if any(server.death() for server in chain):
+        raise crashed(chain)
+    for place, server in reversed(list(enumerate(chain))):
+        said = server.new_log()
+        if _VAIN.search(said) or (place and refusal(said)):
+            raise _refused(WHO[server.role], said)
+        counts = count_syncs(said)
+        if place and waited_s > _LOOP_S and counts.full_started >= _LOOP_SYNCS and not counts.full_finished:
+            last = last_warning(said) or last_warning(chain[place - 1].new_log()) or "no log says why"
+            raise Ended(Outcome.REFUSED, f"{counts.full_started} full syncs were begun in vain: {last}")
 
 
 def _refused(who: str, log: str) -> Ended:
@@ -148,11 +149,12 @@ def _refused(who: str, log: str) -> Ended:
     return Ended(Outcome.REFUSED, reason)
 
 
-def crashed(primary: WarmServer, replica: WarmServer) -> Ended:
+def crashed(chain: Sequence[WarmServer]) -> Ended:
     """What to say after a connection was lost: how a server ended, and what its log says of it."""
     deadline = time.monotonic() + _DEATH_S
     while time.monotonic() < deadline:
-        for who, server in (("replica", replica), ("primary", primary)):
+        for server in reversed(chain):
+            who = WHO[server.role]
             if how := server.death(0.01):
                 cause = _CAUSE.search(server.new_log()) or _VAIN.search(server.new_log())
                 said = plain(cause[0]) if cause else last_warning(server.new_log())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.engine.binaries import Engine
 from harness.engine.differences import Case, rule_for
 from harness.errors import SetupError
-from harness.matrix.cell import Bench, CellRun, Found
+from harness.matrix.cell import Bench, CellRun, Found, TooLate
 from harness.matrix.cells import Cell, EngineFacts, Expectation, Key, Outcome
 from harness.matrix.features import FEATURES
 from harness.matrix.features.base import Feature
@@ -22,6 +23,7 @@ from harness.matrix.warm import Pool, Trouble
 from harness.resp.connection import CannotConnect, ConnectionLost
 
 Tell = Callable[[int, int], None]  # cells done, cells in all
+_LEADS_MS = (0, 100, 500, 2500)  # how much longer keys live that are to expire during the sync, try after try
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,22 @@ class _Runner:
         return None
 
     def _found(self, key: Key) -> Found:
+        """As often as it takes for keys to expire during the sync and not before; never an exception."""
+        why = ""
+        for lead_ms in _LEADS_MS:
+            try:
+                return self._tried(key, lead_ms)
+            except TooLate as late:
+                why = str(late)
+            except SetupError as error:
+                why = f"a server could not be started: {str(error).splitlines()[0]}"
+                break
+            except Exception as error:  # noqa: BLE001 - one odd answer must not take the other cells with it
+                trace = "".join(traceback.format_exception(error)).splitlines()
+                return Found(Outcome.UNKNOWN, f"{type(error).__name__}: {error}", evidence=tuple(trace))
+        return Found(Outcome.UNKNOWN, why)
+
+    def _tried(self, key: Key, lead_ms: int) -> Found:
         sync = SYNCS[key.sync]
         roles = {"primary": key.primary, "between": key.replica, "replica": key.replica}
         servers = []
@@ -176,8 +194,6 @@ class _Runner:
             bench = Bench(servers[0], servers[-1], servers[1] if sync.chained else None)
             with self._lock:
                 number = next(self._number)
-            return CellRun(bench, self._plan.features_by_name[key.feature], sync, b"m%d:" % number).run()
-        except SetupError as error:
-            return Found(Outcome.UNKNOWN, f"a server could not be started: {str(error).splitlines()[0]}")
+            return CellRun(bench, self._plan.features_by_name[key.feature], sync, b"m%d:" % number, lead_ms).run()
         finally:
             self._pool.give_back(servers)

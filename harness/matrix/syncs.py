@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from harness.matrix.following import await_caught_up, await_link
+from harness.checker.evidence import SyncCounts
+from harness.matrix.following import WHO, await_caught_up, await_link
 from harness.matrix.warm import BUSY_HZ, Trouble, WarmServer
 from harness.replication_log import count_syncs
 
@@ -21,12 +22,15 @@ PARTIAL = rf"Successful partial resynchronization with {_PRIMARY}"
 RECEIVED_FILE = rf"receiving \d+ bytes from {_PRIMARY} to disk"
 RECEIVED_STREAM_TO_FILE = rf"receiving streamed RDB from {_PRIMARY} with EOF to disk"
 RECEIVED_BY_PARSER = rf"receiving (?:\d+ bytes|streamed RDB) from {_PRIMARY}(?: with EOF)? to parser"
+SERVED = r"BGSAVE for SYNC with target"
+BY_CHANNEL = r"initialize RDB channel|\(rdb-channel\)|using: dual-channel"
 
 
 @dataclass(frozen=True)
 class Stage:
     """The servers of a cell. between: the replica in the middle of a chain. write: writes the data set to the primary;
-    afterwards: writes one key more, which is part of what is compared.
+    afterwards: writes one key more, which is part of what is compared; begun: called when the data's sync has begun, so
+    that a key which was to expire meanwhile is seen to be there.
     """
 
     primary: WarmServer
@@ -34,14 +38,15 @@ class Stage:
     between: WarmServer | None
     write: Callable[[], None]
     afterwards: Callable[[], None]
+    begun: Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Sync:
     """One kind. primary, replica: settings of the two; needs: settings without which an engine lacks it.
 
-    proofs: patterns for the primary's and the replica's new log. full_syncs: how many it takes from the mark on.
-    keeps_mark: whether the replica may hold data of its own before.
+    proofs: patterns for the primary's, the middle replica's and the replica's new log. full_syncs, partials: how many
+    it takes from the mark on. keeps_mark: whether the replica may hold data of its own before.
     """
 
     name: str
@@ -51,17 +56,24 @@ class Sync:
     replica: Mapping[str, str] = field(default_factory=dict)
     primary_says: str = ""
     replica_says: str = ""
+    between_says: str = ""
     full_syncs: int = 1
+    partials: int = 0
     keeps_mark: bool = True
     chained: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Settings that not every engine has."""
-        return tuple(name for name in self.primary if name in _CHANNELS)
+        return tuple(name for name in self.primary if name in CHANNELS)
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Settings to be off where an engine has them: they would make another kind of it without a word."""
+        return tuple(name for name in CHANNELS if name not in self.needs)
 
 
-_CHANNELS = ("repl-rdb-channel", "dual-channel-replication-enabled")
+CHANNELS = ("repl-rdb-channel", "dual-channel-replication-enabled")
 _DISK = {"repl-diskless-sync": "no", "hz": str(BUSY_HZ)}
 _SOCKETS = {"repl-diskless-sync": "yes", "repl-diskless-sync-delay": "0", "hz": str(BUSY_HZ)}
 _BY_FILE = {"repl-diskless-load": "disabled"}
@@ -72,12 +84,14 @@ def _full(stage: Stage) -> None:
     """All that there is travels in the snapshot."""
     stage.write()
     stage.replica.follow(stage.primary)
+    stage.begun()
     await_link(stage.primary, stage.replica)
 
 
 def _attached(stage: Stage) -> None:
     """The replica has begun with a full sync and follows; what the logs say from here on is of what comes next."""
     stage.replica.follow(stage.primary)
+    stage.begun()
     await_caught_up(stage.primary, stage.replica)
     _began_with_full_sync(stage.replica)
     stage.replica.mark()
@@ -95,6 +109,7 @@ def _stream(stage: Stage) -> None:
     """The snapshot is empty; everything travels as commands."""
     _attached(stage)
     stage.write()
+    stage.begun()
     await_caught_up(stage.primary, stage.replica)
 
 
@@ -108,6 +123,7 @@ def _partial(stage: Stage) -> None:
         stage.write()
     finally:
         stage.replica.resume()
+    stage.begun()
     await_caught_up(stage.primary, stage.replica)
 
 
@@ -116,12 +132,13 @@ def _chained(stage: Stage) -> None:
     assert stage.between is not None
     stage.write()
     stage.between.follow(stage.primary)
+    stage.begun()
     await_link(stage.primary, stage.between)
     _began_with_full_sync(stage.between)
     stage.replica.follow(stage.between)
-    await_caught_up(stage.primary, stage.replica, through=stage.between)
+    await_caught_up(stage.primary, stage.between, stage.replica)
     stage.afterwards()
-    await_caught_up(stage.primary, stage.replica, through=stage.between)
+    await_caught_up(stage.primary, stage.between, stage.replica)
 
 
 def _restart(stage: Stage) -> None:
@@ -147,13 +164,20 @@ SYNCS: dict[str, Sync] = {
         Sync(
             *("partial", "partial resync out of the backlog", _partial, _DISK, _FAST, "", PARTIAL),
             full_syncs=0,
+            partials=1,
             keeps_mark=False,
         ),
         Sync("stream", "the command stream alone", _stream, _DISK, _FAST, full_syncs=0, keeps_mark=False),
-        Sync("chained", "a replica of a replica", _chained, _DISK, _FAST, keeps_mark=False, chained=True),
+        Sync(
+            *("chained", "a replica of a replica", _chained, _DISK, _FAST),
+            between_says=SERVED,
+            keeps_mark=False,
+            chained=True,
+        ),
         Sync(
             *("restart", "the replica restarts and resumes", _restart, _DISK, _FAST, "", PARTIAL),
             full_syncs=0,
+            partials=1,
             keeps_mark=False,
         ),
         Sync(
@@ -173,11 +197,32 @@ FULL = ("full_disk", "full_diskless", "full_diskless_load")
 GROUPS = {"full": FULL, "all": tuple(SYNCS)}
 
 
-def proven(sync: Sync, primary_log: str, replica_log: str) -> str | None:
-    """Why the logs don't prove this kind of sync; None where they do."""
-    for who, pattern, log in (("primary", sync.primary_says, primary_log), ("replica", sync.replica_says, replica_log)):
-        if pattern and not re.search(pattern, log):
-            return f"the {who}'s log does not show this kind of sync"
+def proven(sync: Sync, logs: Mapping[str, str]) -> str | None:
+    """Why the logs, by the servers' roles, don't prove this kind of sync; None where they do."""
+    says = {"primary": sync.primary_says, "between": sync.between_says, "replica": sync.replica_says}
+    for role, log in logs.items():
+        if says[role] and not re.search(says[role], log):
+            return f"the {WHO[role]}'s log does not show this kind of sync"
+        if not sync.needs and (other := re.search(BY_CHANNEL, log)):
+            return f'the {WHO[role]}\'s log shows a sync over a connection of its own: "{other[0]}"'
+    return None
+
+
+def beyond(sync: Sync, counts: SyncCounts) -> str | None:
+    """What a replica's log shows more of than this kind of sync takes; None where it is nothing."""
+    if counts.full_started > sync.full_syncs:
+        return f"{counts.full_started} full syncs instead of {sync.full_syncs}"
+    if counts.partial > sync.partials:
+        return f"{counts.partial} partial resyncs instead of {sync.partials}"
+    return None
+
+
+def short_of(sync: Sync, counts: SyncCounts) -> str | None:
+    """What a replica's log does not show although this kind of sync takes it; None where it is nothing."""
+    if counts.full_finished != sync.full_syncs:
+        return "the replica's log does not show that the full sync was finished"
+    if counts.partial < sync.partials:
+        return "the replica's log does not show a partial resync"
     return None
 
 

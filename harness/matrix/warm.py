@@ -63,6 +63,7 @@ class WarmServer:
         self.connection: Connection | None = None
         self._seen = 0
         self._db = 0
+        self._known: dict[str, bool] = {}  # settings that not every engine has
         self._settings: dict[str, str] = {}  # that differ from the file's, and what they were
 
     @property
@@ -116,6 +117,14 @@ class WarmServer:
                     raise Trouble(f"{self.engine.name} has no setting {name}")
                 self._settings[name] = before[1].decode()
             self.ask("CONFIG", "SET", name, value)
+
+    def turn_off(self, settings: Iterable[str]) -> None:
+        """Set to `no` each that this server has, to be undone by `clean`."""
+        for name in settings:
+            if name not in self._known:
+                self._known[name] = bool(self.ask("CONFIG", "GET", name))
+            if self._known[name]:
+                self.set({name: "no"})
 
     def mark(self) -> None:
         """What the log says from here on is new."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.engine.binaries import Engine, choose
-from harness.matrix import following
+from harness.matrix import following, syncs
 from harness.matrix.cells import Cell, Outcome
 from harness.matrix.features import FEATURES
-from harness.matrix.features.base import DataSet, Fact, Feature, Write, keys
+from harness.matrix.features.base import NORMAL, DataSet, Fact, Feature, Write, keys
 from harness.matrix.run import Plan, run_matrix
 from harness.matrix.syncs import FULL, SYNCS
 from harness.matrix.warm import Pool, Trouble
@@ -191,6 +191,111 @@ def test_a_full_sync_instead_of_a_partial_one_is_degraded(
     found = take_one(pool, redis, redis, sync="partial")
     assert found.outcome is Outcome.DEGRADED
     assert found.reason.startswith("1 full syncs instead of 0")
+
+
+@pytest.mark.parametrize("sync", ["full_diskless", "full_diskless_load"])
+def test_a_channel_that_is_on_by_default_is_turned_off(
+    pool: Pool, valkey: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: str
+) -> None:
+    program = adding(tmp_path, str(valkey.program), "dual-channel-replication-enabled yes")
+    engine = replace(broken(program), name=f"channel_{sync}")
+    found = take_one(pool, engine, engine, sync=sync)
+    assert (found.outcome, "channel" in "".join(found.evidence)) == (Outcome.OK, False), found.reason
+    monkeypatch.setattr(syncs, "CHANNELS", ())  # so that it stays on
+    found = take_one(pool, engine, engine, sync=sync)
+    assert found.outcome is Outcome.UNKNOWN
+    assert "a sync over a connection of its own" in found.reason or "this kind of sync" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        ("BGSAVE for SYNC with target: replicas sockets", None),
+        ("BGSAVE for SYNC with target: replicas sockets (rdb-channel)", "(rdb-channel)"),
+        ("BGSAVE for SYNC with target: replicas sockets using: dual-channel", "using: dual-channel"),
+    ],
+)
+def test_what_a_primary_says_of_a_channel(log: str, why: str | None) -> None:
+    logs = {"primary": log, "replica": "receiving streamed RDB from MASTER with EOF to disk"}
+    said = syncs.proven(SYNCS["full_diskless"], logs)
+    assert (said is None) if why is None else (said is not None and why in said)
+
+
+def test_what_came_out_of_the_backlog_is_no_stream(pool: Pool, redis: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, partial = SYNCS["stream"], SYNCS["partial"]
+    monkeypatch.setitem(SYNCS, "stream", replace(stream, run=partial.run))
+    found = take_one(pool, redis, redis, sync="stream")
+    assert (found.outcome, found.reason.split(":")[0]) == (Outcome.DEGRADED, "1 partial resyncs instead of 0")
+    monkeypatch.setitem(SYNCS, "partial", replace(partial, run=stream.run, replica_says=""))
+    found = take_one(pool, redis, redis, sync="partial")
+    assert (found.outcome, "does not show a partial resync" in found.reason) == (Outcome.UNKNOWN, True)
+
+
+def test_a_chain_that_is_none(pool: Pool, redis: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def direct(stage: syncs.Stage) -> None:
+        stage.write()
+        stage.replica.follow(stage.primary)
+        following.await_caught_up(stage.primary, stage.replica)
+
+    monkeypatch.setitem(SYNCS, "chained", replace(SYNCS["chained"], run=direct))
+    found = take_one(pool, redis, redis, sync="chained")
+    assert (found.outcome, found.reason) == (
+        Outcome.UNKNOWN,
+        "the middle replica's log does not show this kind of sync",
+    )
+
+
+def test_the_middle_of_a_chain_ends(pool: Pool, redis: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    chained = SYNCS["chained"]
+
+    def ends(stage: syncs.Stage) -> None:
+        assert stage.between is not None
+        between = stage.between
+        chained.run(replace(stage, afterwards=lambda: (stage.afterwards(), between.server.kill())))
+
+    monkeypatch.setitem(SYNCS, "chained", replace(chained, run=ends))
+    found = take_one(pool, redis, redis, sync="chained")
+    assert (found.outcome, found.reason.startswith("middle replica ended")) == (Outcome.CRASHED, True), found.reason
+    assert any(line.startswith("middle replica: ") for line in found.evidence)
+
+
+def test_an_odd_answer_costs_its_own_cell_only(pool: Pool, redis: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(reply: object) -> object:
+        raise KeyError(b"pending")
+
+    def no_data(prefix: bytes, now_ms: int) -> DataSet:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setitem(NORMAL, "odd", odd)
+    shape = Feature("shape", "", built(SET, (Fact(("GET", "k"), b"1", "odd"),), b"k"))
+    found = take(pool, redis, redis, "shape bug list", shape=shape, bug=Feature("bug", "", no_data))
+    assert [cell.outcome.value for cell in found] == ["changed", "unknown", "ok"]
+    assert found[1].reason == "ZeroDivisionError: of all things"
+    assert "no_data" in "".join(found[1].evidence)
+
+
+def test_a_key_that_expired_before_the_sync_is_written_again(pool: Pool, redis: Engine) -> None:
+    tries: list[int] = []
+
+    def slow(prefix: bytes, now_ms: int) -> DataSet:  # as on a machine that is slow twice
+        tries.append(now_ms)
+        keep, soon = prefix + b"keep", prefix + b"soon"
+        lived = (
+            Write(("SET", soon, "1")),
+            Write(("PEXPIREAT", soon, now_ms + (60_000 if len(tries) == 3 else -60_000))),
+        )
+        facts = (Fact(("GET", keep), b"1"),)
+        wanted = keys(keep) if len(tries) < 3 else keys(keep, soon)
+        return DataSet((Write(("SET", keep, "1")), *lived), facts, wanted, expiring=(soon,))
+
+    (found,) = take(pool, redis, redis, "slow", slow=Feature("slow", "", slow))
+    assert (found.outcome, len(tries)) == (Outcome.OK, 3), found.reason
+
+    def never(prefix: bytes, now_ms: int) -> DataSet:
+        return replace(slow(prefix, now_ms), expiring=(prefix + b"none",))
+
+    (found,) = take(pool, redis, redis, "never", never=Feature("never", "", never))
+    assert (found.outcome, "had expired before it began" in found.reason) == (Outcome.UNKNOWN, True)
 
 
 def test_a_server_that_cannot_be_cleaned_is_not_used_again(pool: Pool, redis: Engine) -> None:

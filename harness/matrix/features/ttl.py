@@ -29,7 +29,7 @@ def build(prefix: bytes, now_ms: int) -> DataSet:
         Fact(("PTTL", never), -1),
         Fact(("EXISTS", soon), 0, after_ms=now_ms + _SOON_MS + _PASSED_MS),
     )
-    return DataSet(writes, facts, keys(at, after, never))
+    return DataSet(writes, facts, keys(at, after, never), expiring=(soon,))
 
 
 FEATURE = Feature("ttl", "keys that expire, one of them during the sync", build)
