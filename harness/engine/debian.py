@@ -28,6 +28,7 @@ _TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 # Libraries that no program names: for looking up host names, and (redis 6.0) what scripts can call.
 _BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "lua/5.1/cjson.so", "lua/5.1/bit.so")
 _LIBRARY = re.compile(r"^\s*(\S+) => (.+?)(?: \(0x[0-9a-f]+\))?$", re.MULTILINE)
+_PROBE_TIMEOUT_S = 30.0
 _SAYS_VERSION = re.compile(r"^(\w+) server v=(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -42,10 +43,18 @@ def in_archive(name: str) -> Listed:
 
 
 def at_hand(listed: Listed) -> Fetched | None:
-    """What was fetched for this entry of the catalogue; its version may be newer than the entry's."""
+    """What was fetched for this entry of the catalogue and runs; its version may be newer than the entry's."""
     candidates = [each for each in fetched() if (each.suite, each.package) == (listed.suite, listed.package)]
     exact = [each for each in candidates if each.name == listed.name]
-    return next(iter((*exact, *candidates)), None)
+    return next((each for each in (*exact, *candidates) if _runs(each)), None)
+
+
+def _runs(engine: Fetched) -> bool:
+    """Whether it still says of itself what it said when it was fetched: a damaged one is fetched again."""
+    try:
+        return _version(engine) == engine.version
+    except (SetupError, OSError):
+        return False
 
 
 def fetch(wanted: Sequence[Listed], *, mirror: str | None = None, tell: Tell = lambda line: None) -> list[Fetched]:
@@ -193,7 +202,20 @@ def _write_launcher(engine: Fetched) -> None:
 
 def _version(engine: Fetched) -> str:
     """What the server itself says, which may be newer than what the catalogue expects of this suite."""
-    shown = subprocess.run([engine.program, "--version"], capture_output=True, text=True, check=False)
+    try:
+        shown = subprocess.run(
+            [engine.program, "--version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_PROBE_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise SetupError(
+            f"the server in {engine.origin} gave no answer to --version in {_PROBE_TIMEOUT_S:.0f} s"
+        ) from None
     said = _SAYS_VERSION.search(shown.stdout)
     if said is None or said[1].lower() != engine.family:
         raise SetupError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import run_command_line
 from harness.engine.binaries import choose, find_engines
 from harness.engine.cache import fetched
-from harness.engine.debian import fetch, in_archive
+from harness.engine.debian import at_hand, fetch, in_archive
 from harness.errors import SetupError, UsageError
 from harness.runtime.readiness import wait_until
 from tests.engine.archive import require_archive
@@ -85,6 +88,27 @@ def test_a_fetched_engine_uses_its_own_libraries_and_runs_scripts(
             assert shown.stdout == "[1]\n"
         finally:
             server.kill()
+
+
+def test_a_damaged_engine_is_told_of_and_fetched_again(
+    old_redis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "cache"
+    shutil.copytree(old_redis, damaged, symlinks=True)
+    monkeypatch.setenv("HARNESS_CACHE", str(damaged))
+    program = damaged / "engines" / "redis-6.0.16" / "redis-server"
+    assert at_hand(in_archive("redis-6.0.16")) is not None
+    program.write_bytes(b"")
+    assert at_hand(in_archive("redis-6.0.16")) is None
+    with pytest.raises(SetupError, match=r"archive at http://127.0.0.1:1/debian"):
+        fetch([in_archive("redis-6.0.16")], mirror="http://127.0.0.1:1/debian")
+    said = f"not usable: {program}: .*; `harness engines fetch redis-6.0.16` gets it again"
+    run_command_line(["engines"])
+    assert re.search(said, capsys.readouterr().err)
+    run_command_line(["doctor"])
+    assert re.search(said, capsys.readouterr().out)
+    (engine,) = fetch([in_archive("redis-6.0.16")])
+    assert choose("redis-6.0.16").program == engine.program == program
 
 
 def test_an_archive_that_cannot_be_had_leaves_nothing_that_looks_done(cache: Path) -> None:
