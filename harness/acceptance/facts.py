@@ -205,7 +205,7 @@ def _setting(connection: Connection, name: str) -> str | None:
 
 
 def _keyspace(text: str) -> dict[int, Keyspace] | None:
-    if not text:
+    if "# keyspace" not in text.lower():
         return None
     found = {}
     for db, rest in _DATABASE.findall(text):

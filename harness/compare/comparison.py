@@ -87,6 +87,7 @@ def _looked(
 ) -> list[Candidate]:
     a, b = sides
     unreadable = unreadable_types({a.name: a.refused, b.name: b.refused})
+    untold = "; ".join(side.untold_field_ttls for side in sides if side.untold_field_ttls)
     digest, dumps = _digest(sides, progress.notes) if options.digest else ("", False)
 
     def note(text: str) -> None:
@@ -97,7 +98,7 @@ def _looked(
         return Work(
             options,
             db,
-            ("HPTTL" not in a.refused, "HPTTL" not in b.refused),
+            (not untold and "HPTTL" not in a.refused, not untold and "HPTTL" not in b.refused),
             unreadable,
             Totals(),
             report,
@@ -108,6 +109,7 @@ def _looked(
             dumps=dumps,
             weighs="MEMORY USAGE" not in a.refused,
             at_once=min(500, pace.page),
+            untold_field_ttls=untold,
         )
 
     def make_counted(db: int, report: Callable[[Found], None], problem: Callable[[Subject, str], None]) -> Work:

@@ -64,8 +64,14 @@ def _states(answer: Answer, count: int) -> Iterator[_State]:
     """Of each key: the types come first, then the times."""
     lines_a, lines_b = answer.lines_a.split(b"\r\n"), answer.lines_b.split(b"\r\n")
     for place in range(count):
-        kinds = _line_text(lines_a[place]), _line_text(lines_b[place])
-        yield _State(*kinds, _line_number(lines_a[count + place]), _line_number(lines_b[count + place]))
+        times = lines_a[count + place], lines_b[count + place]
+        kinds = _kind(lines_a[place], times[0]), _kind(lines_b[place], times[1])
+        yield _State(*kinds, _line_number(times[0]), _line_number(times[1]))
+
+
+def _kind(line: bytes, time_line: bytes) -> str:
+    """The type; an error where that, or the time to live, was answered with one."""
+    return _line_text(time_line if time_line[:1] == b"-" and line[:1] == b"+" else line)
 
 
 def _line_text(line: bytes) -> str:
@@ -131,6 +137,9 @@ def _judge_state(work: Work, key: bytes, state: _State, took_s: float) -> str | 
 def _values(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries) -> Steps:
     """Compare the values of keys that have this type on both sides."""
     value_type = TYPES[kind]
+    if kind == "hash" and work.untold_field_ttls:
+        for key in keys:
+            work.unchecked("field TTLs of hashes", key, work.untold_field_ttls)
     lengths, others, weights = yield from _measured(work, lane, kind, keys)
     weighed = bool(weights)
     longer = lengths if lengths == others else list(map(max, lengths, others))

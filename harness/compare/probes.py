@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from harness.compare.values import TYPES, refused
+from harness.engine.catalogue import version_key
 from harness.resp.connection import Connection
+from harness.resp.replies import ErrorReply
 
 PROBE_KEY = "harness:probe"  # read only; that it does not exist is all that is asked
 
@@ -43,6 +45,24 @@ _PROBES: dict[str, tuple[str | int, ...]] = {
 def refused_commands(connection: Connection) -> frozenset[str]:
     """Those that the other side does not let us use at all."""
     return frozenset(name for name, rest in _PROBES.items() if refused(connection.command(*name.split(), *rest)))
+
+
+_FIELD_TTLS_SINCE = {"redis": (7, 4), "valkey": (9,)}
+
+
+def untold_field_ttls(connection: Connection, name: str, family: str, version: str) -> str:
+    """Why this side does not say when fields of hashes expire, although they may; "" where it does, or knows none.
+
+    family, version: "" where they are hidden.
+    """
+    reply = connection.command("HPTTL", *_PROBES["HPTTL"])
+    if not isinstance(reply, ErrorReply) or not refused(reply):
+        return ""
+    since = _FIELD_TTLS_SINCE.get(family)
+    knows = since is not None and bool(version) and version_key(version) >= since
+    if "unknown command" in reply.text.lower() and not knows:
+        return ""
+    return f"{name} refuses HPTTL ({reply.text[:100]}), so that nobody can say when their fields expire"
 
 
 def unreadable_types(refusals: dict[str, frozenset[str]]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from harness.compare.pace import Pace
 from harness.compare.values import UnreadableError, elements, pairs
 from harness.resp import encode
 from harness.resp.connection import Connection
-from harness.resp.replies import Reply
+from harness.resp.replies import ErrorReply, Reply
 from harness.waiting import WaitedTooLongError, wait_until
 
 PATIENCE_S = 1.0  # for one ask whose answer moves
@@ -53,7 +53,8 @@ class Settler:
         same = _SAME.get(ask.kind, _equal)
         if not all(map(same, before, after)):
             before, b = self._settled(ask, before, b, after)
-        agree = len(before) == len(b) and all(map(same, before, b)) and not _cut(ask, before)
+        answered = not any(isinstance(reply, ErrorReply) for reply in (*before, *b))  # two refusals agree on nothing
+        agree = answered and len(before) == len(b) and all(map(same, before, b)) and not _cut(ask, before)
         head, tail = _ends(before) if ask.mode is Mode.SAME and len(before) == 1 else (b"", b"")
         took_s = time.monotonic() - began
         return Answer(same=agree, size=_size(before), head=head, tail=tail, a=before, b=b, took_s=took_s)

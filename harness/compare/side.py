@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from harness.compare.layout import Group, Layout, layout_of
-from harness.compare.probes import refused_commands
+from harness.compare.probes import refused_commands, untold_field_ttls
 from harness.endpoint.address import Endpoint
 from harness.endpoint.read_only import ReadOnly
 from harness.errors import SetupError, UsageError
@@ -24,6 +24,7 @@ from harness.slots import SLOTS, slot_of
 
 _DATABASE = re.compile(r"^db(\d+):keys=", re.MULTILINE)
 _MOST_DATABASES = 16  # looked at where INFO is refused
+_FAMILIES = ("dragonfly", "kvrocks", "valkey", "redict", "redis")  # those that others stand in for come last
 _NEEDED = ("TYPE", "PTTL", "EXISTS")
 Served = list[tuple[str, tuple[tuple[int, int], ...]]]  # address, and first and last of its ranges of slots
 
@@ -34,6 +35,7 @@ class Identity:
 
     run_id: str = ""
     version: str = ""
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Side:
     refused: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
     doubts: tuple[str, ...] = ()
+    untold_field_ttls: str = ""  # why it does not say when fields of hashes expire
     unseen: bool = False  # whether there may be databases with keys beside those that were found
     cluster: bool = False
 
@@ -128,8 +131,6 @@ class Side:
     def place(self, layout: Layout) -> None:
         """Take over what is known of the servers; UsageError where one would be sent a password in the clear."""
         self.cluster, self.doubts = layout.cluster, layout.doubts
-        if self.cluster:
-            self.databases &= {0}
         for group in layout.groups:
             primary = self._primary(group)
             if reason := self.withheld(primary):
@@ -175,7 +176,11 @@ def look_at(
         side.identity = identity_of(connection)
         side.databases, side.unseen = _databases(connection)
         side.refused = refused_commands(connection)
+        about = side.identity
+        side.untold_field_ttls = untold_field_ttls(connection, name, about.family, about.version)
         side.place(layout_of(connection, name, take))
+    if side.cluster:
+        side.databases |= {0}
     side.shards = [_identified(side, number) for number in range(len(side.shards))]
     for command in _NEEDED:
         if command in side.refused:
@@ -184,10 +189,13 @@ def look_at(
 
 
 def _identified(side: Side, number: int) -> Shard:
+    """The shard with its identity; its databases are added to those of the side."""
     shard = side.shards[number]
     if shard.primary == side.endpoint:
         return replace(shard, identity=side.identity)
     with side.connect(number, 0, deciding=True) as connection:
+        databases, unseen = _databases(connection)
+        side.databases, side.unseen = side.databases | databases, side.unseen or unseen
         return replace(shard, identity=identity_of(connection))
 
 
@@ -205,7 +213,8 @@ def pinger(connection: Connection) -> Callable[[], float]:
 def identity_of(connection: Connection) -> Identity:
     reply = connection.command("INFO", "server")
     fields = info_fields(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else {}
-    return Identity(fields.get("run_id", ""), fields.get("valkey_version") or fields.get("redis_version", ""))
+    family = next((name for name in _FAMILIES if f"{name}_version" in fields), "")
+    return Identity(fields.get("run_id", ""), fields.get(f"{family}_version", ""), family)
 
 
 def tell_apart(a: Side, b: Side) -> str:
@@ -243,15 +252,15 @@ def _resolved(host: str) -> set[str]:
 
 def _databases(connection: Connection) -> tuple[frozenset[int], bool]:
     """Those that hold keys, and whether there may be others; where INFO does not say, those of the first 16 that can be
-    selected and hold some.
+    selected and hold some. An answer without its headline says nothing.
     """
     reply = connection.command("INFO", "keyspace")
-    if isinstance(reply, bytes):
+    if isinstance(reply, bytes) and b"# keyspace" in reply.lower():
         return frozenset(int(number) for number in _DATABASE.findall(reply.decode("utf-8", "replace"))), False
     found, more = set(), True
     for db in range(_MOST_DATABASES + 1):
-        if isinstance(connection.command("SELECT", db), ErrorReply):
-            more = False
+        if isinstance(refusal := connection.command("SELECT", db), ErrorReply):
+            more = refusal.code == "NOPERM"
             break
         if db < _MOST_DATABASES and connection.command("DBSIZE") != 0:
             found.add(db)

@@ -69,6 +69,7 @@ class Work:
     weighs: bool = False  # whether A knows MEMORY USAGE
     at_once: int = 500  # commands in one go
     strict: bool = False  # settling: everything is asked of both sides at once
+    untold_field_ttls: str = ""  # why nobody can say when fields expire, "" where that is known
     gone: int = 0  # keys that neither side had when they were looked at
     large: list[Large] = field(default_factory=list)
     budget: int = 64  # elements in the next window of small values

@@ -20,11 +20,11 @@ _BUS = 10_000  # a cluster's bus listens so far above its port
 
 
 @contextmanager
-def cluster(engine: str, folder: Path, shards: int) -> Iterator[list[Endpoint]]:
+def cluster(engine: str, folder: Path, shards: int, *directives: str) -> Iterator[list[Endpoint]]:
     """The primaries of a cluster whose slots are all served."""
     with ExitStack() as stack:
         nodes = [
-            stack.enter_context(running(engine, folder / str(number), *_DIRECTIVES, port=free_port()))
+            stack.enter_context(running(engine, folder / str(number), *_DIRECTIVES, *directives, port=free_port()))
             for number in range(shards)
         ]
         _join(nodes)
