@@ -15,7 +15,7 @@ from harness.fault.toxic import Direction, Toxic
 from harness.options import Options
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.loader import load as _load
-from harness.stage import Stage, open_stage
+from harness.stage import Stage, open_stage, require_images_in_use
 from harness.topology import Link, Topology
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def deploy(
     """
     chosen = options or Options()
     loaded = load(path, overrides=overrides)
+    require_images_in_use(chosen, [loaded.topology])
     wanted = {*loaded.topology.replication_links, *(_link(text, loaded.topology) for text in disturb)}
     with open_stage(loaded, chosen, chosen.new_run_id(), wanted) as stage, ExitStack() as stack:
         stage.deployment.attach()

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from harness.commands.output import aside
 from harness.engine.daemon import daemon
 from harness.engine.images import ImageChooser
+from harness.engine.references import given_images
 from harness.engine.toxiproxy_image import proxy_for_containers
 from harness.errors import UsageError
-from harness.options import Options, pair
+from harness.options import Options
 from harness.runtime.container import ContainerDeployment, ContainerRuntime, Links
 from harness.runtime.local import Ports
 from harness.runtime.owner import Owner
@@ -35,8 +36,7 @@ def deploy_containers(
         raise UsageError(f"--engine-path {options.engine_paths[0]}: containers run images; give --image NAME=REFERENCE")
     engine, ports, run_id = chosen
     client = stack.enter_context(daemon())
-    given = dict(pair(text, "--image NAME=REFERENCE") for text in options.images)
-    images = ImageChooser(client, given, _tell)
+    images = ImageChooser(client, given_images(options.images), _tell)
     proxy = proxy_for_containers(client, options.fault_proxy, _tell) if links else "embedded"
     owner = stack.enter_context(Owner())
     runtime = ContainerRuntime(client, lambda node: images.choose(engine(node)), ports, owner, Links(proxy, run_id))

@@ -21,7 +21,7 @@ from harness.report.store import RunDirectory
 from harness.report.summary import summarize
 from harness.scenario.loader import LoadedScenario, load
 from harness.scenario.plain import as_yaml
-from harness.stage import Stage, open_stage
+from harness.stage import Stage, open_stage, require_images_in_use
 
 
 class Progress(Protocol):
@@ -187,14 +187,16 @@ def replay(run_dir: Path, options: Options) -> Result:
     facts = directory.load_facts()
     failed = directory.reproduce.exists()
     loaded = load(directory.reproduce if failed else directory.scenario, throwaway_passwords=True)
+    runtime = facts.runtime if options.runtime == "auto" else options.runtime
     same = replace(
         options,
-        runtime=facts.runtime if options.runtime == "auto" else options.runtime,
+        runtime=runtime,
         engines=options.engines or _engines_again(facts),
-        images=options.images or (() if options.engines else _images_again(facts)),
+        images=options.images or (() if options.engines or runtime != "container" else _images_again(facts)),
         seed=facts.seed if options.seed is None else options.seed,
         examples=options.examples or (_examples_again(facts, loaded) if facts.draws else None),
     )
+    require_images_in_use(same, [loaded.topology])
     return run(replace(loaded, name=directory.name), same, part="written" if failed else facts.part)
 
 

@@ -16,7 +16,7 @@ from harness.endpoint.profile import profile
 from harness.engine.binaries import Engine, choose
 from harness.errors import UsageError
 from harness.fault.schedule import applicable, disturbances, needs, proxied_links
-from harness.fault.toxiproxy import FaultProxy, open_fault_proxy
+from harness.fault.toxiproxy import FaultProxy, check_choice, open_fault_proxy
 from harness.options import Options, pair
 from harness.plan import StreamPlan, plan_streams
 from harness.runtime.base import Deployment
@@ -84,10 +84,38 @@ def check_options(options: Options, topology: Topology) -> None:
     """UsageError for what the options name and this scenario, or this runtime, does not have."""
     if options.endpoints and options.runtime_name() != "external":
         raise UsageError("--endpoint is for servers that are running already: give --runtime external as well")
+    check_choice(options.fault_proxy)
+    if options.images:
+        _check_images(options)
     for text in options.engines:
         node = text.partition("=")[0]
         if "=" in text and node not in topology.nodes:
             raise UsageError(f"--engine {text}: no node {node!r}; the scenario has {', '.join(topology.nodes)}")
+
+
+def _check_images(options: Options) -> None:
+    from harness.engine.references import given_images
+
+    name = next(iter(given_images(options.images)))
+    if options.runtime_name() != "container":
+        raise UsageError(f"--image {name}: only containers run images; give --runtime container as well")
+
+
+def require_images_in_use(options: Options, topologies: Collection[Topology]) -> None:
+    """UsageError for an --image whose engine no node of any of them runs, which would change nothing in silence."""
+    if not options.images or not topologies:
+        return
+    _check_images(options)
+    from harness.engine.references import given_images
+
+    named, given = _engine_names(options), given_images(options.images)
+    run = {named(node) for topology in topologies for node in topology.nodes.values()}
+    used = {next(iter(given)) if name is None else name for name in run}
+    if unused := [name for name in given if name not in used]:
+        raise UsageError(
+            f"--image {unused[0]}: no node runs {unused[0]}, but {', '.join(sorted(used))}; leave it out, or choose it "
+            f"with --engine {unused[0]}"
+        )
 
 
 def _own_stage(

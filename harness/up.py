@@ -12,7 +12,7 @@ from harness.fault.schedule import Disturbance, disturbances
 from harness.options import Options
 from harness.runtime.base import Deployment
 from harness.scenario.loader import LoadedScenario
-from harness.stage import open_stage
+from harness.stage import open_stage, require_images_in_use
 from harness.watch import RunWatch
 
 
@@ -34,6 +34,7 @@ def up(loaded: LoadedScenario, options: Options, *, faults: bool) -> Iterator[Ke
     """
     if options.runtime_name() == "external":
         raise UsageError("`up` starts servers, and those of runtime external are running already")
+    require_images_in_use(options, [loaded.topology])
     stage_for = loaded if faults else replace(loaded, scenario=loaded.scenario.model_copy(update={"faults": ()}))
     with open_stage(stage_for, options, options.new_run_id()) as stage, ExitStack() as stack:
         stage.deployment.attach()

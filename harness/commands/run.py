@@ -61,6 +61,7 @@ def command(
         aside("harness: nothing was selected")
         return ExitCode.NOTHING_SELECTED
     _check(shown, scenarios, draws)
+    _check_images(options, scenarios)
     part = "property" if draws else "written"
     if len(scenarios) == 1 and all(path.is_file() for path in paths):
         return _one(scenarios[0], options, part, shown)
@@ -100,6 +101,14 @@ def _check(shown: Shown, scenarios: Sequence[LoadedScenario], draws: bool) -> No
     if shown.node is not None and shown.node not in scenarios[0].topology.nodes:
         known = ", ".join(scenarios[0].topology.nodes)
         raise UsageError(f"--node {shown.node}: no such node; {scenarios[0].path} has {known}")
+
+
+def _check_images(options: Options, scenarios: Sequence[LoadedScenario]) -> None:
+    """Before anything starts; what is asked for here costs its imports only where it is."""
+    if options.images:
+        from harness.stage import require_images_in_use
+
+        require_images_in_use(options, [loaded.topology for loaded in scenarios])
 
 
 def _one(loaded: LoadedScenario, options: Options, part: str, shown: Shown) -> int:

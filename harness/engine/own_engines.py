@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from harness.engine.catalogue import is_name
+from harness.engine.references import checked_reference
 from harness.errors import UsageError
 
 FILE = "engines.yaml"
@@ -50,7 +51,7 @@ def read_own_engines(path: Path) -> OwnEngines:
         if "path" in entry:
             paths[name] = path.parent / Path(entry["path"]).expanduser()
         elif "image" in entry:
-            images[name] = entry["image"]
+            images[name] = checked_reference(entry["image"], f"{path}: {name}")
         else:
             raise UsageError(f"{path}: {name}: unknown key {next(iter(entry))!r}; {_FORM}")
     return OwnEngines(paths, images)
