@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.commands.output import Output, aside
-from harness.errors import ExitCode, SetupError
+from harness.errors import ExitCode, SetupError, UsageError
 
 if TYPE_CHECKING:
+    from harness.engine.daemon import Client
     from harness.runtime.dead_runs import Remnant
 
 
@@ -24,44 +25,57 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 def command(url: str | None, run_id: str | None, every: bool, yes: bool) -> int:
     """Remove what dead runs left: containers, networks, processes, folders; or keys on an endpoint."""
+    if run_id is not None and not url:
+        raise UsageError("--run-id goes with --endpoint; of what is on this machine all that is dead is removed")
     return _clean_endpoint(url, run_id, yes) if url else _clean_machine(every, yes)
 
 
 def _clean_machine(every: bool, yes: bool) -> int:
-    """Owners that are dead for certain need no question."""
-    from harness.engine.daemon import open_daemon
-    from harness.runtime.dead_runs import remnants, remove_all
+    """SetupError where containers could not be looked for, after all else has been cleaned up."""
+    from harness.engine.daemon import NoDockerError, open_daemon
 
     output = Output()
+    unseen, client = "", None
     with ExitStack() as stack:
         try:
             client = open_daemon()
             stack.callback(client.close)
+        except NoDockerError:
+            aside("harness: no Docker here, so no containers either")
         except SetupError as error:
-            client = None
-            aside(f"harness: containers are not looked for: {error}")
-        found = remnants(client)
-        dead = [each for each in found if each.state == "dead"]
-        rest = [each for each in found if each.state != "dead"] if every else []
-        if not dead and not rest:
-            output.line("no dead run has left anything")
-            return ExitCode.AS_EXPECTED
-        shown = [*dead, *rest]
-        output.line(_shown(shown))
-        question = f"Remove also the {len(rest)} whose owner is alive or elsewhere? A run under way would be broken"
-        if rest and not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
-            aside(f"harness: {len(rest)} not removed; --yes removes them")
-            shown = dead
-        failed = remove_all(shown)
-        # What was still starting when it was looked for, such as a folder that the daemon made anew for a container.
-        late = [each for each in remnants(client) if each.state == "dead"]
-        if late:
-            output.line(f"found since:\n{_shown(late)}")
-            failed += remove_all(late)
+            unseen = str(error)
+        _clean_up(client, every, yes, output, "" if unseen else "no dead run has left anything")
+    if unseen:
+        raise SetupError(f"containers and networks of dead runs could not be looked for: {unseen}")
+    return ExitCode.AS_EXPECTED
+
+
+def _clean_up(client: Client | None, every: bool, yes: bool, output: Output, nothing: str) -> None:
+    """Owners that are dead for certain need no question. nothing: what to say where nothing is left."""
+    from harness.runtime.dead_runs import remnants, remove_all
+
+    found = remnants(client)
+    dead = [each for each in found if each.state == "dead"]
+    rest = [each for each in found if each.state != "dead"] if every else []
+    if not dead and not rest:
+        if nothing:
+            output.line(nothing)
+        return
+    shown = [*dead, *rest]
+    output.line(_shown(shown))
+    question = f"Remove also the {len(rest)} whose owner is alive or elsewhere? A run under way would be broken"
+    if rest and not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
+        aside(f"harness: {len(rest)} not removed; --yes removes them")
+        shown = dead
+    failed = remove_all(shown)
+    # What was still starting when it was looked for, such as a folder that the daemon made anew for a container.
+    late = [each for each in remnants(client) if each.state == "dead"]
+    if late:
+        output.line(f"found since:\n{_shown(late)}")
+        failed += remove_all(late)
     output.line(f"{len(shown) + len(late) - len(failed)} removed")
     if failed:
         raise SetupError("not removed:\n" + "\n".join(f"  {text}" for text in failed))
-    return ExitCode.AS_EXPECTED
 
 
 def _shown(found: Sequence[Remnant]) -> str:

@@ -19,6 +19,11 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 ANSWERS_WITHIN_S = 3
 CALL_TIMEOUT_S = 120
 
+
+class NoDockerError(SetupError):
+    """Nothing says that there is a Docker daemon: nobody names one, and its usual socket is not there."""
+
+
 Client = Any  # docker.DockerClient, whose package carries no types
 
 
@@ -30,11 +35,32 @@ def socket_path() -> str:
 
         host, said_by = get_docker_host() or "", "Docker's current context, or .testcontainers.properties"
     if host and not host.startswith("unix://"):
-        raise SetupError(
-            f"{said_by} names a daemon on another machine ({_shown(host)}); nodes in containers are reached on "
-            "this machine's loopback only: unset it, or run the harness on that machine"
-        )
+        raise SetupError(_not_a_socket(host, said_by))
     return host.removeprefix("unix://") or DEFAULT_SOCKET
+
+
+def _not_a_socket(host: str, said_by: str) -> str:
+    if "://" not in host:
+        return (
+            f"{said_by} holds no address of a Docker daemon: expected unix:///PATH of its socket; correct or unset it"
+        )
+    if _is_loopback(host):
+        return (
+            f"{said_by} names a daemon that is reached through TCP ({_shown(host)}); only one behind a Unix socket "
+            "is known to be this machine's: give unix:///PATH of its socket, or unset it"
+        )
+    return (
+        f"{said_by} names a daemon on another machine ({_shown(host)}); nodes in containers are reached on "
+        "this machine's loopback only: unset it, or run the harness on that machine"
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _shown(url: str) -> str:
@@ -52,7 +78,8 @@ def open_daemon() -> Client:
     """A client of the daemon, which has answered; close it. SetupError with what to do where there is none."""
     path = socket_path()
     if reason := _unreachable(path):
-        raise SetupError(reason)
+        is_named = bool(os.environ.get("DOCKER_HOST")) or path != DEFAULT_SOCKET
+        raise SetupError(reason) if is_named or os.path.lexists(path) else NoDockerError(reason)
     import docker
 
     from harness.engine.docker_calls import DAEMON_ERRORS, in_words
@@ -113,7 +140,9 @@ def _unanswered(path: str, error: Exception) -> str:
             f"the Docker daemon behind {path} accepts connections but gave no answer within {ANSWERS_WITHIN_S} s: "
             "restart it, or use --runtime local"
         )
-    return f"the Docker daemon behind {path} doesn't answer as one: {str(error)[:200]}"
+    return (
+        f"the Docker daemon behind {path} doesn't answer as one: {str(error)[:200]}; restart it, or use --runtime local"
+    )
 
 
 def explanation(error: Exception) -> str:

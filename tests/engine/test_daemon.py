@@ -25,10 +25,8 @@ def use(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     ("host", "shown"),
     [
         ("tcp://10.0.0.1:2375", "tcp://10.0.0.1:2375"),
-        ("http://localhost:2375", "http://localhost:2375"),
         ("ssh://me:hunter2@example.org/?token=hunter2", "ssh://example.org"),
         ("tcp://hunter2@[fd00::1]:2376", "tcp://[fd00::1]:2376"),
-        ("me:hunter2@example.org:2375", "a form that is not shown, since it may hold a password"),
         ("tcp://me:hunter2@[::1:99", "a form that is not shown, since it may hold a password"),
     ],
 )
@@ -43,6 +41,24 @@ def test_a_daemon_elsewhere_is_named_without_credentials(
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in "".join(finding.text for finding in examine())
     assert "hunter2" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("tcp://127.0.0.1:1", r"a daemon that is reached through TCP \(tcp://127.0.0.1:1\)"),
+        ("http://me:hunter2@localhost:2375", r"a daemon that is reached through TCP \(http://localhost:2375\)"),
+        ("garbage", "holds no address of a Docker daemon: expected unix:///PATH"),
+        ("me:hunter2@example.org:2375", "holds no address of a Docker daemon: expected unix:///PATH"),
+    ],
+)
+def test_what_names_no_socket(monkeypatch: pytest.MonkeyPatch, host: str, said: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    with pytest.raises(SetupError, match=said) as caught:
+        open_daemon()
+    assert "unset it" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "another machine" not in str(caught.value)
 
 
 def test_the_socket_is_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
