@@ -7,9 +7,11 @@ name, if the daemon has it; the registry; at last it is built, which takes secon
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.engine.cache import Fetched, cache_folder, locked
@@ -23,6 +25,9 @@ Tell = Callable[[str], None]
 LABEL = "replication-harness"
 ENGINE_LABEL = f"{LABEL}.engine"
 PACKAGES_LABEL = f"{LABEL}.packages"
+LAYOUT_LABEL, LAYOUT = f"{LABEL}.layout", "2"  # of the images that are made here; another one's are made again
+COMMON_PROGRAM = "usr/bin/redis-server"  # under this name every engine's server starts
+_NO_ENGINE = "toxiproxy-server"
 PREFERRED = ("valkey-9.1.2", "redis-7.0.15")
 
 
@@ -82,7 +87,7 @@ def digest_of(reference: str, found: Client) -> str:
 def _program(name: str, config: Mapping[str, Sequence[str] | None]) -> str:
     """As the image itself starts it; many start it through a script of theirs."""
     words = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
-    servers = [Path(word).name for word in words if word.endswith("-server")]
+    servers = [name for word in words if (name := Path(word).name).endswith("-server") and name != _NO_ENGINE]
     family = name.partition("-")[0]
     return servers[-1] if servers else f"{family if family in FAMILIES else FAMILIES[0]}-server"
 
@@ -90,22 +95,48 @@ def _program(name: str, config: Mapping[str, Sequence[str] | None]) -> str:
 def build(client: Client, engine: Fetched) -> Image:
     """An image from fetched packages; the one that is there where it was made from the same ones."""
     packages = " ".join(f"{name}={version}" for name, version in sorted(engine.packages.items()))
-    labels = {ENGINE_LABEL: engine.name, PACKAGES_LABEL: packages}
+    labels = {ENGINE_LABEL: engine.name, PACKAGES_LABEL: packages, LAYOUT_LABEL: LAYOUT}
     changes = [f'ENTRYPOINT ["/usr/bin/{engine.program.name}"]', "WORKDIR /data", "EXPOSE 6379"]
     reference = f"{LABEL}/{engine.family}:{engine.version}"
-    return import_image(client, engine.name, reference, engine.root, labels, changes)
+    return import_image(client, engine.name, reference, partial(packed_engine, engine), labels, changes)
+
+
+def packed_engine(engine: Fetched) -> bytes:
+    """Its file system as an archive that belongs to root, whoever fetched it; every engine answers as redis-server."""
+
+    def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        return member
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(engine.root, arcname=".", filter=owned_by_root)
+        if not os.path.lexists(engine.root / COMMON_PROGRAM):
+            link = tarfile.TarInfo(f"./{COMMON_PROGRAM}")
+            link.type, link.linkname = tarfile.SYMTYPE, engine.program.name
+            archive.addfile(link)
+    return packed.getvalue()
 
 
 def built(client: Client, listed: Listed) -> Image | None:
-    """The image that was made of this entry of the catalogue."""
-    here = [image for image in find_images(client) if image.reference.startswith(f"{LABEL}/")]
-    return next((image for image in here if image.name == listed.name), None)
+    """The image that was made of this entry of the catalogue, as images are made now."""
+    reference = f"{LABEL}/{listed.family}:{listed.version}"
+    there = _get(client, reference)
+    labels = (there.labels or {}) if there is not None else {}
+    as_now = {ENGINE_LABEL: listed.name, LAYOUT_LABEL: LAYOUT}.items() <= labels.items()
+    return _image(listed.name, reference, there) if as_now else None
 
 
 def import_image(
-    client: Client, name: str, reference: str, root: Path, labels: Mapping[str, str], changes: Sequence[str]
+    client: Client,
+    name: str,
+    reference: str,
+    packed: Callable[[], bytes],
+    labels: Mapping[str, str],
+    changes: Sequence[str],
 ) -> Image:
-    """Make an image of a folder's content, unless one of this name with these labels is there."""
+    """Make an image of an archive's content, unless one of this name with these labels is there."""
     import docker.errors
 
     with locked(cache_folder() / "images.lock"):
@@ -114,7 +145,7 @@ def import_image(
         repository, _, tag = reference.rpartition(":")
         changes = [*changes, *(f'LABEL {key}="{value}"' for key, value in labels.items())]
         try:
-            client.api.import_image_from_data(_packed(root), repository=repository, tag=tag, changes=changes)
+            client.api.import_image_from_data(packed(), repository=repository, tag=tag, changes=changes)
             if there is not None:
                 _remove_unnamed(client, there)
             return _image(name, reference, client.images.get(reference))
@@ -146,31 +177,12 @@ def _remove_unnamed(client: Client, image: Client) -> None:
             raise
 
 
-def _packed(root: Path) -> bytes:
-    """The folder as an archive that belongs to root, whoever fetched it."""
-
-    def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        member.uid = member.gid = 0
-        member.uname = member.gname = "root"
-        return member
-
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.add(root, arcname=".", filter=owned_by_root)
-    return packed.getvalue()
-
-
 class ImageChooser:
     """Which image a node's engine means. given: references by engine names (--image); tell: hears what takes long."""
 
     def __init__(self, client: Client, given: Mapping[str, str], tell: Tell = lambda line: None) -> None:
         self._client, self._given, self._tell = client, given, tell
         self._chosen: dict[str | None, Image] = {}
-        for name in given:
-            if not is_name(name):
-                raise UsageError(
-                    f"--image {name}={given[name]}: {name!r} is no engine name; expected one like redis-7.0.15"
-                )
 
     def choose(self, requested: str | None) -> Image:
         """UsageError: no engine can have this name. SetupError: no image of it can be had, with each way's reason."""

@@ -6,11 +6,13 @@ The program is one static file, so an image that holds nothing else runs it.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import shutil
 import struct
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -72,10 +74,19 @@ def build_image(client: Client, program: Path) -> Image:
         raise SetupError(f"{program} needs libraries of this machine, so no image can be made of it alone")
     version = version_in(content) or "unknown"
     labels = {ENGINE_LABEL: f"{NAME}-{version}", _PROGRAM_LABEL: f"sha256:{hashlib.sha256(content).hexdigest()}"}
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(program, Path(folder, PROGRAM))
-        changes = [f'ENTRYPOINT ["/{PROGRAM}"]', 'CMD ["-host", "0.0.0.0"]', "EXPOSE 8474"]
-        return import_image(client, f"{NAME}-{version}", f"{LABEL}/{NAME}:{version}", Path(folder), labels, changes)
+    changes = [f'ENTRYPOINT ["/{PROGRAM}"]', 'CMD ["-host", "0.0.0.0"]', "EXPOSE 8474"]
+    reference = f"{LABEL}/{NAME}:{version}"
+    return import_image(client, f"{NAME}-{version}", reference, lambda: packed_program(content), labels, changes)
+
+
+def packed_program(content: bytes) -> bytes:
+    """An archive of this program alone, in memory: no folder could be left behind."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo(f"./{PROGRAM}")
+        member.size, member.mode = len(content), 0o755
+        archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def image_at_hand(client: Client) -> Image | None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from harness.engine.catalogue import fits
+from harness.engine.catalogue import FAMILIES, fits
 from harness.engine.daemon import Client, socket_path
 from harness.engine.images import Image
 from harness.errors import SetupError
@@ -281,6 +281,9 @@ class ContainerDeployment(ServersDeployment):
             reply = connection.command("INFO", "server")
         fields = info_fields(reply.decode("utf-8", "replace")) if isinstance(reply, bytes) else {}
         if (engine := engine_in(fields)) != UNKNOWN_ENGINE:
+            image = self._container(node).image
+            if why := why_another(image.name, engine):
+                raise SetupError(f"node {node}: the server of image {image.reference} is {engine}, {why}")
             self._server(node).engine = engine
 
     def facts(self, node: str) -> NodeFacts:
@@ -347,6 +350,22 @@ class ContainerDeployment(ServersDeployment):
         if self._network is not None:
             self._network.remove()
             self._network = None
+
+
+def why_another(name: str, engine: str) -> str:
+    """Why this engine is not what its image's name says; "" where it is, or the name says nothing of it.
+
+    A name says a family where it begins with a known one, and a version where that is all figures.
+    """
+    family, _, version = name.partition("-")
+    is_family, _, is_version = engine.partition("-")
+    exact = re.fullmatch(r"[0-9]+(\.[0-9]+)*", version) is not None
+    if family not in FAMILIES or fits(name if exact else family, is_family, is_version):
+        return ""
+    return (
+        f"not {name}; name the image after what it is (--image {engine}=REFERENCE --engine {engine}), or give it a "
+        f"name of its own that says no family (--image mine=REFERENCE --engine mine)"
+    )
 
 
 def _listens(host: str, port: int) -> bool:

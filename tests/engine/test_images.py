@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,9 +14,19 @@ from typing import Any
 import pytest
 
 from harness.engine import daemon as surroundings_daemon
+from harness.engine.cache import Fetched
 from harness.engine.debian import fetch, in_archive
-from harness.engine.images import Image, ImageChooser, _remove_unnamed, build, digest_of, find_images, published_name
-from harness.engine.toxiproxy_image import is_static, proxy_at_hand, version_in
+from harness.engine.images import (
+    Image,
+    ImageChooser,
+    _remove_unnamed,
+    build,
+    digest_of,
+    find_images,
+    packed_engine,
+    published_name,
+)
+from harness.engine.toxiproxy_image import is_static, packed_program, proxy_at_hand, version_in
 from harness.errors import SetupError, UsageError
 from harness.surroundings import examine
 from tests.engine.archive import require_archive
@@ -95,6 +107,23 @@ def test_an_image_that_has_another_name_stays(tags: tuple[str, ...], removed: li
     assert image.removed == removed
 
 
+def test_every_engine_starts_as_redis_server_too(tmp_path: Path) -> None:
+    (tmp_path / "root/usr/bin").mkdir(parents=True)
+    (tmp_path / "root/usr/bin/valkey-server").write_bytes(b"program")
+    engine = Fetched("valkey", "9.1.2", "sid", "valkey-server", {}, tmp_path)
+    with tarfile.open(fileobj=io.BytesIO(packed_engine(engine))) as archive:
+        assert archive.extractfile("./usr/bin/redis-server").read() == b"program"  # type: ignore[union-attr]
+    (tmp_path / "root/usr/bin/redis-server").write_bytes(b"its own")
+    with tarfile.open(fileobj=io.BytesIO(packed_engine(engine))) as archive:
+        assert archive.getnames().count("./usr/bin/redis-server") == 1
+
+
+def test_the_fault_proxys_archive_needs_no_folder() -> None:
+    with tarfile.open(fileobj=io.BytesIO(packed_program(b"program"))) as archive:
+        assert [(each.name, each.mode) for each in archive] == [("./toxiproxy-server", 0o755)]
+        assert archive.extractfile("./toxiproxy-server").read() == b"program"  # type: ignore[union-attr]
+
+
 @pytest.mark.container
 def test_an_image_is_made_once_is_small_and_knows_its_packages(client: Any) -> None:
     require_archive()
@@ -106,6 +135,10 @@ def test_an_image_is_made_once_is_small_and_knows_its_packages(client: Any) -> N
     labels = client.images.get(again.reference).labels
     assert f"valkey-server={engine.packages['valkey-server']}" in labels["replication-harness.packages"].split()
     shown = client.containers.run(again.reference, ["--version"], remove=True, network_disabled=True)
+    assert shown.startswith(b"Valkey server v=9.1.2")
+    shown = client.containers.run(
+        again.reference, ["--version"], entrypoint="redis-server", remove=True, network_disabled=True
+    )
     assert shown.startswith(b"Valkey server v=9.1.2")
     assert [image.name for image in find_images(client)].count(again.name) == 1
 
@@ -133,5 +166,3 @@ def test_an_image_that_cannot_be_had(client: Any) -> None:
         chooser.choose("redis-7.2")
     with pytest.raises(UsageError, match=r"no engine 'mine': .*given with --image mine=REFERENCE"):
         chooser.choose("mine")
-    with pytest.raises(UsageError, match=r"'-x' is no engine name"):
-        ImageChooser(client, {"-x": "y"})

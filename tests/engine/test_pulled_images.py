@@ -53,15 +53,18 @@ def test_an_image_is_pulled_once_and_named_with_the_registrys_digest(client: Any
 def test_a_run_uses_it_and_tells_of_a_server_that_is_another(client: Any, registry: Registry, tmp_path: Path) -> None:
     digest = registry.add(client, engine_image(client).reference, "mine/hardened", "1")
     reference = f"{registry.address}/mine/hardened:1"
-    options = Options(runtime="container", images=(f"redis-7.0.15={reference}",), out=tmp_path, keep=True)
+    options = Options(runtime="container", images=(f"mine={reference}",), engines=("mine",), out=tmp_path, keep=True)
 
     result = run(harness.load(PAIR), options)
 
     assert result.report["origins"] == dict.fromkeys("ab", f"image {reference}@{digest}")
     assert result.report["engines"] == dict.fromkeys("ab", ENGINE)
     assert result.report["notes"] == [
-        f"node {node}: the server of image {reference} is {ENGINE}, not redis-7.0.15" for node in "ab"
+        f"node {node}: the server of image {reference} is {ENGINE}, not mine" for node in "ab"
     ]
+    wrong = Options(runtime="container", images=(f"redis-7.0.15={reference}",), out=tmp_path)
+    with pytest.raises(SetupError, match=rf"the server of image {reference} is {ENGINE}, not redis-7.0.15; name the"):
+        run(harness.load(PAIR), wrong)
 
 
 @pytest.mark.parametrize(("status", "said"), [(0, "manifest unknown"), (403, "not for you|denied"), (500, "")])
@@ -78,5 +81,7 @@ def test_why_an_image_can_not_be_had(client: Any, registry: Registry, status: in
 def test_an_image_without_a_server(client: Any, tmp_path: Path) -> None:
     proxy = toxiproxy_image(client)
     options = Options(runtime="container", images=(f"redis-7.0.15={proxy.reference}",), out=tmp_path)
-    with pytest.raises(SetupError, match=rf"the image {proxy.reference} has no \S+ on its PATH, so it is no image of"):
+    with pytest.raises(
+        SetupError, match=rf"the image {proxy.reference} has no redis-server on its PATH, so it is no image of"
+    ):
         run(harness.load(PAIR), options)
