@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "Print the JSON Schema of scenario files, plans, or a command's JSON."),
     "bench": ("bench", "Measure speed here, beside the naive way and a floor in C."),
     "doctor": ("doctor", "Say what this machine can run, and why not."),
-    "clean": ("clean", "Remove what a killed run left on an external endpoint."),
+    "clean": ("clean", "Remove what killed runs left on this machine, or on an endpoint."),
 }
 
 
@@ -174,7 +174,7 @@ def _flush() -> None:
     """So that the interpreter's own last flush finds nothing that could fail."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:  # told already where it is worth it
         from harness.commands.output import drop_output
 
         drop_output()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WRITTEN, PROPERTY, PLAN = "written", "property", "plan"
 # Options that also have a form without the prefix, where nobody else has an option of that name.
 SHORT = ("--runtime", "--engine", "--image", "--fault-proxy", "--examples", "--strict-capabilities")
+RUNTIMES = ("auto", "local", "container", "external")  # options.RUNTIMES, which is not imported for others' tests
 SUFFIXES = (".yaml", ".yml")
 # Keys at the left margin by which a file under the default folder shows that it is meant to be a scenario.
 _OUR_KEYS = re.compile(
@@ -47,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(f"--harness-{name}", dest=f"harness_{name.replace('-', '_')}", help=text + short, **how)
 
     chosen = os.environ.get("HARNESS_RUNTIME") or "auto"
-    option("runtime", "auto, local, container or external", default=chosen, metavar="NAME")
+    option("runtime", ", ".join(RUNTIMES), default=chosen, choices=RUNTIMES, metavar="NAME")
     option("engine", "server program, [NODE=]ENGINE as in valkey-9.1.2 (repeatable)", action="append", metavar="ENGINE")
     option("engine-path", "a server program of your own (repeatable)", action="append", metavar="NAME=PATH")
     option("image", "what an engine means in containers (repeatable)", action="append", metavar="ENGINE=REFERENCE")
@@ -109,6 +110,21 @@ def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest
     if config.stash.get(_HEADER_SHOWN, False) or not any(isinstance(item, ScenarioItem) for item in items):
         return None
     return _header(config)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """An image that no scenario would run is a mistake, unless other tests may be meant."""
+    option, items = session.config.option, session.items
+    if not option.harness_image or not all(isinstance(item, ScenarioItem) for item in items):
+        return
+    from harness.errors import UsageError
+    from harness.stage import require_images_in_use
+
+    try:
+        topologies = [item.loaded.topology for item in items if isinstance(item, ScenarioItem)]
+        require_images_in_use(options_of(session.config), topologies)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _header(config: pytest.Config) -> list[str]:
@@ -183,7 +199,7 @@ class PlanItem(pytest.Item):
         try:
             report = follow_plan(self.loaded, options)
         except Failure as failure:
-            pytest.fail(str(failure), pytrace=False)
+            raise pytest.fail.Exception(str(failure), pytrace=False) from None
         if problems := unmet(self.loaded.plan, report):
             pytest.fail("\n".join([*problems, "", terminal_text(report)]), pytrace=False)
 
@@ -217,11 +233,9 @@ class ScenarioItem(pytest.Item):
 
         try:
             self.result = run(self.loaded, options_of(self.config), part=self.name)
-        except SetupError as failure:
-            self.machine_lacks = True
-            pytest.fail(str(failure), pytrace=False)
         except Failure as failure:
-            pytest.fail(str(failure), pytrace=False)
+            self.machine_lacks = isinstance(failure, SetupError)
+            raise pytest.fail.Exception(str(failure), pytrace=False) from None
         report = self.result.report
         self.user_properties.extend(_properties(report))
         if self.result.skipped is not None:

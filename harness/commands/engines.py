@@ -35,12 +35,15 @@ def command(context: click.Context, engine_paths: tuple[str, ...], as_json: bool
 @click.option("--mirror", metavar="URL", help="Of Debian's archive; default: the one that this machine's apt uses.")
 def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> int:
     """Fetch engines from Debian's packages into a cache, without installing anything; works for any user."""
+    from harness.engine.apt_root import check_mirror
     from harness.engine.catalogue import CATALOGUE
     from harness.engine.debian import fetch, in_archive
 
     if every == bool(names):
         raise UsageError("harness engines fetch: expected names of engines, as in redis-7.0.15, or --all")
     wanted = [listed for listed in CATALOGUE if listed.suite] if every else [in_archive(name) for name in names]
+    if mirror is not None:
+        check_mirror(mirror)
     output = Output()
     try:
         fetched = fetch(list(dict.fromkeys(wanted)), mirror=mirror, tell=aside)

@@ -44,11 +44,14 @@ def list_command(as_json: bool) -> int:
 @click.option("--mirror", metavar="URL", help="Of Debian's archive; default: the one that this machine's apt uses.")
 def build_command(names: tuple[str, ...], mirror: str | None) -> int:
     """Build images of these engines (redis-7.0.15, …) or of toxiproxy from what needs no registry."""
+    from harness.engine.apt_root import check_mirror
     from harness.engine.daemon import daemon
     from harness.engine.debian import fetch, in_archive
     from harness.engine.images import build, built
     from harness.engine.toxiproxy_image import NAME, build_image, build_program, find_program
 
+    if mirror is not None:
+        check_mirror(mirror)
     engines = [in_archive(name) for name in dict.fromkeys(names) if name != NAME]
     output = Output()
     with daemon() as client:

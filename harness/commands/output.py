@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
+from harness.errors import SetupError
+
 
 class Output:
-    """Writes to standard output until its reader is gone, then nowhere."""
+    """Writes to standard output until its reader is gone, then nowhere; SetupError where a full disk takes nothing."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -30,9 +32,11 @@ class Output:
             for block in blocks:
                 sys.stdout.buffer.write(block)
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
+        except OSError as error:
             self.closed = True
             drop_output()
+            if not isinstance(error, BrokenPipeError):
+                raise SetupError(f"standard output can't be written: {error.strerror}") from None
 
 
 def aside(text: str) -> None:

@@ -14,9 +14,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harness.engine.cache import cache_folder, locked
-from harness.errors import SetupError
+from harness.errors import SetupError, UsageError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MIRROR_VARIABLE = "HARNESS_DEBIAN_MIRROR"
@@ -46,12 +47,28 @@ class Archive:
     keyring: Path
 
 
+def check_mirror(url: str) -> None:
+    """UsageError for what is no address of an archive. It is not shown: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        is_one = bool(parts.path if parts.scheme in ("file", "copy") else parts.scheme and parts.hostname)
+    except ValueError:
+        is_one = False
+    if not is_one or re.search(r"\s", url):
+        raise UsageError(
+            f"the mirror given by --mirror or {MIRROR_VARIABLE} is no URL; expected one like http://HOST/debian"
+        )
+
+
 def find_archive(mirror: str | None = None) -> Archive:
     """The machine's own Debian mirror, or the given one. SetupError with what to do where something is missing."""
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
             raise SetupError(f"engines are fetched from Debian's archive with {program}, which is not on this machine")
-    mirror = mirror or os.environ.get(MIRROR_VARIABLE) or next(_debian_mirrors(Path("/etc/apt")), None)
+    mirror = mirror or os.environ.get(MIRROR_VARIABLE)
+    if mirror is not None:
+        check_mirror(mirror)
+    mirror = mirror or next(_debian_mirrors(Path("/etc/apt")), None)
     if mirror is None:
         raise SetupError(
             "this machine's apt knows no mirror of Debian's archive; give one: --mirror URL, "

@@ -60,6 +60,14 @@ def open_fault_proxy(choice: str = "auto", *, popen: Popen = subprocess.Popen) -
     return proxy
 
 
+def check_choice(choice: str) -> None:
+    """UsageError where `choice` names no fault proxy at all, whether or not one is needed. Nothing is started."""
+    if "://" in choice:
+        _checked_url(choice)
+    elif choice not in ("auto", "embedded") and not Path(choice).exists():
+        _program(choice)
+
+
 class FaultProxy:
     """kind: "embedded" or "toxiproxy"; version: as given, else what its API says; where: "own process", a path, an
     image, or a URL; url: of its REST API; notes: what became of links that it did not heal.
@@ -91,7 +99,7 @@ class FaultProxy:
         def probe() -> tuple[str, bool] | None:
             nonlocal last
             if why := process.why_ended():
-                raise SetupError(why)
+                raise SetupError(f"{why}\nis it a {PROGRAM}? --fault-proxy takes {_CHOICES}")
             try:
                 return self._client.version()
             except ProxyUnreachableError as error:
@@ -317,7 +325,7 @@ def _program(choice: str) -> Path:
     if found:
         return Path(found).absolute()
     if not Path(choice).exists():
-        raise SetupError(f"there is no fault proxy {choice!r}; expected {_CHOICES}")
+        raise UsageError(f"there is no fault proxy {choice!r}; expected {_CHOICES}")
     raise SetupError(
         f"the fault proxy {choice!r} is not an executable file; make it one (chmod +x), or give {_CHOICES}"
     )

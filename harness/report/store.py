@@ -255,7 +255,10 @@ def _make_unique(parent: Path, name: str) -> Path:
             reason = f"{error.strerror}; choose another place with --out"
             raise UsageError(f"no run directory can be made under {parent}: {reason}") from None
         return path
-    raise UsageError(f"no run directory could be made under {parent}: it disappears again and again")
+    raise UsageError(
+        f"no run directory can be made under {parent}: what is made there is gone at once, or its file system takes no "
+        "folders; choose another place with --out"
+    )
 
 
 def _reading_back(read: Callable[[Path], Iterator[_T]], path: Path) -> Iterator[_T]:

@@ -15,6 +15,7 @@ from harness.report.rows import table_lines
 from harness.report.summary import Report
 
 WIDEST = 160
+_OURS, _IMAGE = "own process", "image "  # how origins of fault proxies and servers begin
 _STEPS = ("start", "write", "converge", "verify", "judge", "total")
 
 
@@ -109,10 +110,21 @@ def _subtitle(report: Report) -> str:
         report["scenario"],
         report["part"],
         f"runtime {report['runtime']}" if report["runtime"] else "",
-        f"fault proxy {proxy['kind']} {proxy['version']}" if proxy else "no fault proxy",
+        _proxy(proxy) if proxy else "no fault proxy",
         f"seed {report['seed']}" if report["seed"] is not None else "",
     ]
     return " · ".join(fact for fact in facts if fact)
+
+
+def _proxy(proxy: Mapping[str, Any]) -> str:
+    where = _origin(proxy["where"])
+    return f"fault proxy {proxy['kind']} {proxy['version']}" + ("" if where == _OURS else f" ({where})")
+
+
+def _origin(origin: str) -> str:
+    """Of an image as much of its digest as tells it apart."""
+    reference, at, digest = _clean(origin).partition("@sha256:")
+    return f"{reference}{at}{digest[:12]}"
 
 
 def _reasons(report: Report) -> list[str]:
@@ -149,10 +161,12 @@ def _anomalies(report: Report) -> list[str]:
 
 def _nodes(report: Report) -> list[dict[str, object]]:
     names = dict.fromkeys([*report["engines"], *report["read"]])
+    images = any(_image(report, name) for name in names)
     return [
         {
             "node": name,
             "engine": _engine(report, name),
+            **({"image": _image(report, name)} if images else {}),
             "address": report["addresses"].get(name, ""),
             "read": _figure(report["read"].get(name)),
             "newest first": " ".join(_shorten(value, 40) for value in report["newest_first"].get(name, ())),
@@ -166,6 +180,12 @@ def _nodes(report: Report) -> list[dict[str, object]]:
 def _engine(report: Report, node: str) -> str:
     engine, profile = report["engines"].get(node, ""), report["profiles"].get(node)
     return f"{engine} ({profile})" if profile else engine
+
+
+def _image(report: Report, node: str) -> str:
+    """What a container runs; "" for a process."""
+    origin = report["origins"].get(node, "")
+    return _origin(origin.removeprefix(_IMAGE)) if origin.startswith(_IMAGE) else ""
 
 
 def _converged(convergence: Mapping[str, Any] | None) -> str:

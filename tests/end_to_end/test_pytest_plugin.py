@@ -298,3 +298,21 @@ def test_elsewhere_the_plugin_shows_and_imports_nothing(repository: pytest.Pytes
     result = repository.runpytest_subprocess("-p", "no:hypothesispytest")
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*engines:*")
+
+
+def test_options_about_runtimes_are_checked_at_the_start(
+    repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(repository, "scenarios/pair.yaml", PAIR)
+    bogus = repository.runpytest_subprocess("--runtime", "bogus")
+    assert bogus.ret == 4
+    bogus.stderr.fnmatch_lines(["*--harness-runtime*invalid choice: 'bogus'*"])
+    idle = repository.runpytest_subprocess("--runtime", "local", "--image", "redis-7.0.15=x")
+    assert idle.ret == 4
+    idle.stderr.fnmatch_lines(["*--image redis-7.0.15: only containers run images*"])
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{repository.path}/none")
+    without = repository.runpytest_subprocess("--runtime", "container")
+    without.assert_outcomes(errors=1)
+    text = without.stdout.str()
+    assert "During handling of the above exception" not in text
+    assert text.count("no Docker daemon listens on") <= 2  # once, and in pytest's own short summary

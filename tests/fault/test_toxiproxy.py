@@ -308,7 +308,7 @@ class TestChoices:
             open_fault_proxy(choice)
 
     def test_no_such_program(self) -> None:
-        with pytest.raises(SetupError, match=r"there is no fault proxy '/nowhere/toxiproxy'; expected embedded, auto"):
+        with pytest.raises(UsageError, match=r"there is no fault proxy '/nowhere/toxiproxy'; expected embedded, auto"):
             open_fault_proxy("/nowhere/toxiproxy")
 
     def test_a_program_that_may_not_be_run(self, tmp_path: Path) -> None:

