@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import run_command_line
+from harness.runtime import dead_runs
 from harness.runtime.container import why_another
 from tests.support.fake_daemon import fake_daemon
 
@@ -71,8 +72,9 @@ def test_a_full_disk_behind_standard_output() -> None:
 
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What is left is looked for in a folder of this test's own."""
+    """What is left is looked for in a folder of this test's own, and nowhere else on this machine."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(dead_runs, "_processes", lambda: iter(()))
     return tmp_path
 
 
