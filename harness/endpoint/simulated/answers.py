@@ -12,7 +12,8 @@ from .replies import Payload, Place, Replies
 from .requests import as_array, bulks
 from .shared import Shared, Wire
 
-MOST_PLACES: Final = 1_000_000
+CROWDED: Final = 256  # replies of our own that may be on their way to a client; it is not read while there are more
+_MOST_QUEUED: Final = 10_000  # those in a transaction, which has to be read to its end
 Change = Callable[[bytes, int], bytes]  # a whole reply and the protocol in, what stands there instead out
 
 
@@ -21,8 +22,8 @@ class Answers:
     CLIENT REPLY OFF; skipped: the number of the command that gets none; number: that of the present one.
     """
 
-    def __init__(self, shared: Shared, wire: Wire, number: Callable[[], int]) -> None:
-        self._wire, self._number = wire, number
+    def __init__(self, shared: Shared, wire: Wire, number: Callable[[], int], crowded: Callable[[], None]) -> None:
+        self._wire, self._number, self._crowded = wire, number, crowded
         self._mark_reply = shared.mark_reply
         self.replies = Replies(wire.to_client)
         self.secret: Final = secrets.token_hex(8).encode()
@@ -39,7 +40,7 @@ class Answers:
 
     def error(self, text: bytes) -> None:
         """Inside of a transaction the server's own refusal spoils it, as the product's would."""
-        self.say(lambda protocol: frames.write(Error(text)))
+        self.say(frames.write(Error(text)))
 
     def say(self, payload: Payload) -> None:
         if self.unanswered:
@@ -84,16 +85,18 @@ class Answers:
         name = self._mark_name()
         before, after = self._mark_reply
         place.mark = before + name + after
-        if len(self.replies) >= MOST_PLACES:
-            self._wire.close("too many commands without a reply read")
-            return
         self.replies.expect(place)
         self._wire.to_server(as_array([name]))
+        if self.replies.open >= CROWDED:
+            self._crowded()
 
     def _placeholder(self, place: Place) -> None:
         name = self._mark_name()
         place.mark = frames.write(name)
         self._placeholders = True
+        if len(self.replies) >= _MOST_QUEUED:
+            self._wire.close(f"more than {_MOST_QUEUED} commands in a transaction that are answered by the endpoint")
+            return
         self._wire.to_server(as_array([b"ECHO", name]))
         self.replies.expect(place)
 

@@ -13,6 +13,7 @@ from .session import Session
 from .shared import Shared
 
 CONNECT_S: Final = 10.0
+INTERNAL: Final = "internal error"  # a defect of ours, as the log names it
 ALL_READS: Final = 16 << 20  # bytes that all connections together may have in hand
 _TLS_BUFFER: Final = 1 << 15  # a handshake leaves some bytes there, which go out only once something is read
 _READ: Final = (1 << 14, 1 << 18)  # bytes of one read, at the least and at the most
@@ -103,6 +104,8 @@ class Connection:
                 await job
             except UpstreamError as error:
                 self.close(f"the server can't be asked: {error}")
+            except Exception as error:  # noqa: BLE001
+                self.close(f"{INTERNAL}: {type(error).__name__}: {error}")
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._jobs.add(task)
@@ -130,16 +133,19 @@ class Connection:
         if self._closing:
             return
         self.moved_at = asyncio.get_running_loop().time()
-        if client:
-            self._session.requests.feed(data)
-            self._pass_end()
-        else:
-            self._spoke = True
-            try:
-                self._session.replies.feed(self._redirects.feed(data) if self._redirects else data)
-            except (NotAReplyError, ValueError) as error:
-                self.close(f"the server's reply is not understood: {error}")
-                return
+        try:
+            if client:
+                self._session.requests.feed(data)
+            else:
+                self._spoke = True
+                self._session.replied(self._redirects.feed(data) if self._redirects else data)
+        except NotAReplyError as error:
+            self.close(f"the server's reply is not understood: {error}")
+            return
+        except Exception as error:  # noqa: BLE001  # whatever this client found, it is nobody else's harm
+            self.close(f"{INTERNAL}: {type(error).__name__}: {error}")
+            return
+        self._pass_end()
         self.balance()
 
     def ended(self, *, client: bool) -> bool:
@@ -209,8 +215,8 @@ class Connection:
         if self._closing:
             return
         try:
-            await asyncio.wait_for(self._shared.ask([b"PING"]), CONNECT_S)
-        except (UpstreamError, TimeoutError) as error:
+            await self._shared.ask([b"PING"])
+        except UpstreamError as error:
             self._say_unavailable(str(error))
             return
         self.close("")

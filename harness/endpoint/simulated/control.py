@@ -26,21 +26,19 @@ class UpstreamError(Exception):
 class Control:
     """Asks one question at a time; a connection that broke is made anew for the next one."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, upstream: Upstream, patience_s: float = PATIENCE_S) -> None:
+        self._upstream, self._patience_s = upstream, patience_s
         self._lock = asyncio.Lock()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, words: Sequence[bytes]) -> bytes:
         """The whole reply; UpstreamError where there is none in time."""
-        async with self._lock:
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    return await self._ask(words)
-            except (OSError, EOFError, TimeoutError, frames.NotAReplyError) as error:
-                self.close()
-                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                raise UpstreamError(f"{self._upstream.host}:{self._upstream.port}: {reason}") from None
+        try:
+            async with asyncio.timeout(self._patience_s), self._lock:
+                return await self._ask(words)
+        except (OSError, EOFError, TimeoutError, frames.NotAReplyError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise UpstreamError(f"{self._upstream.host}:{self._upstream.port}: {reason}") from None
 
     def close(self) -> None:
         if self._streams is not None:
@@ -65,11 +63,25 @@ class Control:
         return before, after
 
     async def _ask(self, words: Sequence[bytes]) -> bytes:
-        if self._streams is None:
-            self._streams = await self._connect()
-        reader, writer = self._streams
-        writer.write(as_array(list(words)))
-        return await _frame(reader)
+        """Asked again where a connection that was idle has been closed meanwhile: questions only read."""
+        if self._streams is not None:
+            try:
+                return await self._ask_once(words)
+            except (EOFError, ConnectionError):
+                pass
+        return await self._ask_once(words)
+
+    async def _ask_once(self, words: Sequence[bytes]) -> bytes:
+        """A question that was given up leaves no connection on which its answer would be taken for the next one's."""
+        try:
+            if self._streams is None:
+                self._streams = await self._connect()
+            reader, writer = self._streams
+            writer.write(as_array(list(words)))
+            return await _frame(reader)
+        except BaseException:
+            self.close()
+            raise
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         upstream = self._upstream

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 _NESTED: Final = {b"*": 1, b"%": 2, b"~": 1, b">": 1, b"|": 2}
+_DIGITS: Final = 20
 _BULKS: Final = (b"$", b"=", b"!")
 
 
@@ -89,8 +90,8 @@ def _parsed(data: bytes, at: int) -> tuple[Value, int]:
 
 
 def _number(text: bytes) -> int:
-    if not text.lstrip(b"-").isdigit():
-        raise NotAReplyError(text)
+    if len(text) > _DIGITS or not text.removeprefix(b"-").isdigit():
+        raise NotAReplyError(text[:_DIGITS])
     return int(text)
 
 

@@ -13,16 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .frames import frame_end
+from .frames import NotAReplyError, frame_end
 
 MOST_COLLECTED: Final = 32 << 20
-Payload = Callable[[int], bytes]  # made for the protocol in force when its place is reached
+_NUMBER: Final = len(b"0123456789\r\n")  # what a placeholder's mark ends with
+_UNFETCHED: Final = b"-ERR this can't be simulated outside of a transaction that has begun\r\n"
+_MESSAGES: Final = tuple(
+    b"*%d\r\n$%d\r\n%b\r\n" % (size, len(kind), kind)
+    for size, kind in ((3, b"message"), (4, b"pmessage"), (3, b"smessage"))
+)
+Payload = bytes | Callable[[int], bytes]  # made for the protocol in force when its place is reached
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Place:
     """A mark to come. payload: what stands there instead. collect: keep what follows for the next place's `change`.
-    maybe: it may never come, as when a transaction is discarded. then: what to do when it was reached.
+    maybe: a placeholder; it may never come, as when a transaction is discarded; all their marks differ in a number at
+    the end only. then: what to do when it was reached. order: how many places came before.
     """
 
     mark: bytes
@@ -31,6 +38,7 @@ class Place:
     change: Callable[[bytes, int], bytes] | None = None
     maybe: bool = False
     then: Callable[[], None] | None = None
+    order: int = 0
 
 
 class Replies:
@@ -39,6 +47,10 @@ class Replies:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._places: deque[Place] = deque()
+        self._sure: deque[Place] = deque()  # those of them that must come
+        self._maybe: dict[bytes, Place] = {}  # the others, by their marks
+        self._placeholder = b""  # how those marks begin
+        self._expected = 0
         self._tail = b""  # may be the beginning of a mark
         self._collected: bytearray | None = None
         self._frame: bytearray = bytearray()
@@ -49,7 +61,19 @@ class Replies:
         return len(self._places)
 
     def expect(self, place: Place) -> None:
+        place.order = self._expected
+        self._expected += 1
         self._places.append(place)
+        if place.maybe:
+            self._maybe[place.mark] = place
+            self._placeholder = place.mark[:-_NUMBER]
+        else:
+            self._sure.append(place)
+
+    @property
+    def open(self) -> int:
+        """How many places must come yet."""
+        return len(self._sure)
 
     def await_frame(self, then: Callable[[bytes], None]) -> None:
         """The next reply is not the client's, but goes to `then`; for when only one command is on its way."""
@@ -80,9 +104,12 @@ class Replies:
         end = frame_end(bytes(self._frame))
         if end < 0:
             if len(self._frame) > MOST_COLLECTED:
-                raise ValueError("the server's reply is larger than any of its kind")
+                raise NotAReplyError("the server's reply is larger than any of its kind")
             return len(data)
         frame, self._frame = bytes(self._frame[:end]), bytearray()
+        if frame.startswith((b">", *_MESSAGES)):
+            self._write(frame)  # a message to a subscriber, which no command waits for
+            return at + end - already
         then, self._awaiting = self._awaiting, None
         assert then is not None
         then(frame)
@@ -91,37 +118,63 @@ class Replies:
     def _to_next_place(self, data: bytes, at: int) -> int:
         found = self._find(data, at)
         if found is None:
-            keep = max(_begins_mark(data, at, place.mark) for place in self._candidates())
+            keep = self._keep(data, at)
             self._emit(data[at : len(data) - keep])
             self._tail = data[len(data) - keep :]
             return len(data)
-        where, number = found
+        where, place = found
         self._emit(data[at:where])
-        for _ in range(number):
-            self._places.popleft()
-        place = self._places.popleft()
+        while self._forget_first() is not place:
+            continue
         self._reach(place)
         return where + len(place.mark)
 
-    def _candidates(self) -> list[Place]:
-        """The places that can be next: those that may be left out, and the first that can't."""
-        found = []
-        for place in self._places:
-            found.append(place)
-            if not place.maybe:
-                break
+    def _forget_first(self) -> Place:
+        place = self._places.popleft()
+        if place.maybe:
+            self._maybe.pop(place.mark, None)
+        else:
+            self._sure.popleft()
+        return place
+
+    def _find(self, data: bytes, at: int) -> tuple[int, Place] | None:
+        """The next place that is reached: one that may be left out, or the first that can't. Each byte is looked at
+        about once, however many places there are.
+        """
+        end = len(data)
+        found = self._find_maybe(data, at) if self._places[0].maybe else None
+        if self._sure:
+            sure = self._sure[0]
+            if found:
+                end = found[0]
+            if (where := data.find(sure.mark, at, end)) >= 0:
+                return where, sure
         return found
 
-    def _find(self, data: bytes, at: int) -> tuple[int, int] | None:
-        found = ((data.find(place.mark, at), number) for number, place in enumerate(self._candidates()))
-        return min((one for one in found if one[0] >= 0), default=None)
+    def _find_maybe(self, data: bytes, at: int) -> tuple[int, Place] | None:
+        size = len(self._placeholder) + _NUMBER
+        while (at := data.find(self._placeholder, at)) >= 0:
+            place = self._maybe.get(data[at : at + size])
+            if place is not None and (not self._sure or place.order < self._sure[0].order):
+                return at, place
+            at += 1
+        return None
+
+    def _keep(self, data: bytes, at: int) -> int:
+        """How many of the last bytes may be the beginning of the next mark."""
+        keep = _begins_mark(data, at, self._sure[0].mark) if self._sure else 0
+        if self._places[0].maybe:
+            keep = max(keep, _begins_mark(data, at, self._placeholder, _NUMBER))
+        return keep
 
     def _reach(self, place: Place) -> None:
         if place.change is not None and self._collected is not None:
             collected, self._collected = bytes(self._collected), None
             self._write(place.change(collected, self.protocol))
+        elif place.change is not None:
+            self._emit(_UNFETCHED)
         if place.payload is not None:
-            self._emit(place.payload(self.protocol))
+            self._emit(place.payload if isinstance(place.payload, bytes) else place.payload(self.protocol))
         if place.collect:
             self._collected = bytearray()
         if place.then is not None:
@@ -135,14 +188,14 @@ class Replies:
             return
         self._collected += data
         if len(self._collected) > MOST_COLLECTED:
-            raise ValueError("the server's reply is larger than any of its kind")
+            raise NotAReplyError("the server's reply is larger than any of its kind")
 
 
-def _begins_mark(data: bytes, at: int, mark: bytes) -> int:
-    """How many of the last bytes are the beginning of this mark."""
-    start = max(at, len(data) - len(mark) + 1)
+def _begins_mark(data: bytes, at: int, mark: bytes, more: int = 0) -> int:
+    """How many of the last bytes are the beginning of this mark, which `more` bytes of any kind follow."""
+    start = max(at, len(data) - len(mark) - more + 1)
     while (start := data.find(mark[:1], start)) >= 0:
-        if mark.startswith(data[start:]):
+        if mark.startswith(data[start:]) or (more and data.startswith(mark, start)):
             return len(data) - start
         start += 1
     return 0

@@ -95,7 +95,7 @@ class Requests:
         self._part: bytearray | None = None  # of the word that is coming, with its line end
         self._part_size = 0
         self._room = self._counted = 0  # bytes in hand, as _Room counts them: free ones, and others
-        self._held = self._broken = False
+        self._held = self._full = self._broken = False
         self.commands = 0  # begun so far, but for those that passed side by side
 
     def feed(self, data: bytes) -> None:
@@ -125,11 +125,20 @@ class Requests:
 
     @property
     def held(self) -> bool:
-        return self._held
+        return self._held or self._full
+
+    def pause(self) -> None:
+        """As `hold`, for a reason of its own: too much is on its way already."""
+        self._full = True
+
+    def resume(self) -> None:
+        if self._full:
+            self._full = False
+            self._go()
 
     def _go(self) -> None:
         step = True
-        while step and not self._held and not self._broken:
+        while step and not self._held and not self._full and not self._broken:
             if self._words is not None:
                 step = self._capture(self._words)
             elif self._bulk:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from . import frames
-from .answers import Answers
+from .answers import CROWDED, Answers
 from .frames import Error
 from .handlers import Handlers
 from .login import Login
@@ -21,12 +21,12 @@ _TOO_LARGE: Final = (
 
 
 class Session:
-    """`requests` takes the client's bytes, `replies` the server's."""
+    """`requests` takes the client's bytes, `replied` the server's."""
 
     def __init__(self, shared: Shared, wire: Wire) -> None:
         self._shared, self._wire = shared, wire
         self.requests = Requests(self)
-        self._answers = Answers(shared, wire, lambda: self.requests.commands)
+        self._answers = Answers(shared, wire, lambda: self.requests.commands, self.requests.pause)
         self.replies = self._answers.replies
         self._transaction = Transaction(shared, wire, self.requests, self._answers)
         self._login = Login(shared, wire, self.requests, self._answers, self._transaction)
@@ -47,6 +47,12 @@ class Session:
             self.requests.release()
         else:
             self._login.probe_access()
+
+    def replied(self, data: bytes) -> None:
+        """Bytes of the server."""
+        self.replies.feed(data)
+        if self.replies.open <= CROWDED // 2:
+            self.requests.resume()
 
     # -- requests.Sink
 

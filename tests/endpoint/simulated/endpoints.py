@@ -12,6 +12,7 @@ from typing import IO, Any, Self
 from harness.endpoint.address import Endpoint
 from harness.endpoint.profile import profile
 from harness.endpoint.simulate import SimulatedEndpoint, upstream_of
+from harness.endpoint.simulated.connection import INTERNAL
 from harness.endpoint.simulated.plan import Behaviour, Plan
 
 
@@ -26,6 +27,7 @@ def simulated(
     try:
         yield Endpoint("127.0.0.1", endpoint.wait_ready())
         assert endpoint.death() is None, endpoint.death()
+        assert INTERNAL not in (log := (folder / "endpoint.log").read_text()), log
     finally:
         endpoint.stop()
 
