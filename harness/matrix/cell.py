@@ -18,7 +18,7 @@ from harness.matrix.following import OLD_SYNC, WHO, Ended, crashed, last_warning
 from harness.matrix.syncs import Stage, Sync, beyond, chose_sockets, proven, short_of
 from harness.matrix.warm import Trouble, WarmServer
 from harness.replication_log import count_syncs
-from harness.resp.connection import CannotConnect, ConnectionLost
+from harness.resp.connection import CannotConnect, ConnectionLost, ReplyTimeout
 from harness.resp.replies import ErrorReply
 
 MARK = b"of the replica's own, before it followed"
@@ -78,6 +78,8 @@ class CellRun:
             found = self._judged()
         except Ended as ended:
             found = Found(ended.outcome, ended.reason, old_data=self._old_data(ended.outcome))
+        except ReplyTimeout as error:
+            found = Found(Outcome.UNKNOWN, str(error))
         except (ConnectionLost, CannotConnect):
             crash = crashed(bench.servers)
             found = Found(crash.outcome, crash.reason)

@@ -14,7 +14,7 @@ from harness.matrix.cells import Outcome
 from harness.matrix.warm import Trouble, WarmServer
 from harness.replication import ReplicationInfo
 from harness.replication_log import count_syncs, refusal
-from harness.resp.connection import CannotConnect, ConnectionLost
+from harness.resp.connection import CannotConnect, ConnectionLost, ReplyTimeout
 from harness.topology import Role
 
 GIVE_UP_S = 20.0
@@ -116,6 +116,8 @@ def _await(probe: Callable[[], ReplicationInfo | None], chain: Sequence[WarmServ
                 return found
         except (Trouble, HarnessError):  # LOADING, while it loads what it was sent
             pass
+        except ReplyTimeout as error:
+            raise Ended(Outcome.UNKNOWN, str(error)) from None
         except (ConnectionLost, CannotConnect):
             raise crashed(chain) from None
         now = time.monotonic()

@@ -18,7 +18,7 @@ from harness.engine.binaries import Engine
 from harness.errors import HarnessError, SetupError
 from harness.matrix.features.base import Argument, Words
 from harness.replication import ReplicationInfo
-from harness.resp.connection import CannotConnect, Connection, ConnectionLost
+from harness.resp.connection import CannotConnect, Connection, ConnectionLost, ReplyTimeout
 from harness.resp.encode import command
 from harness.resp.replication_info import info_fields, parse_replication, replicate_from, stop_replicating
 from harness.resp.replies import ErrorReply, Reply
@@ -85,12 +85,21 @@ class WarmServer:
         return reply
 
     def ask_all(self, commands: Sequence[Words], db: int = 0) -> list[Reply]:
-        """Commands in one go, and their replies, error replies included."""
+        """Commands in one go, and their replies, error replies included. ReplyTimeout where it hangs: nobody waits for
+        it a second time, since its connection is closed with that.
+        """
         connection = self._connected()
         first: list[Words] = [("SELECT", db)] if db != self._db else []
         words = [*first, *commands]
-        connection.send(b"".join(_encoded(one) for one in words))
-        replies = [connection.take_reply() for _ in words]
+        try:
+            connection.send(b"".join(_encoded(one) for one in words))
+            replies = [connection.take_reply() for _ in words]
+        except ReplyTimeout:
+            self._disconnect()
+            what = (
+                f"{self.role} {self.engine.name} did not answer {_name(commands[0])} within {connection.timeout_s:g} s"
+            )
+            raise ReplyTimeout(f"{what}; its process runs on") from None
         self._db = db
         if first and isinstance(replies[0], ErrorReply):
             self._db = -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.engine.binaries import Engine, choose
-from harness.matrix import following, syncs
+from harness.matrix import following, syncs, warm
 from harness.matrix.cells import Cell, Outcome
 from harness.matrix.features import FEATURES
 from harness.matrix.features.base import NORMAL, DataSet, Fact, Feature, Write, keys
 from harness.matrix.run import Plan, run_matrix
-from harness.matrix.syncs import FULL, SYNCS
+from harness.matrix.syncs import FULL, SYNCS, Stage
 from harness.matrix.warm import Pool, Trouble
 from harness.runtime.owner import Owner
 from tests.support.broken_engine import adding, proxied
@@ -122,6 +123,23 @@ def test_a_replica_that_says_ok_and_does_not_follow(
     found = take_one(pool, redis, broken(proxied(tmp_path, program("redis-server"), "keeps its old data")))
     assert found.outcome is Outcome.UNKNOWN
     assert "to have its link up" in found.reason
+
+
+def test_a_server_that_hangs_costs_one_wait(redis: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def frozen(stage: Stage) -> None:
+        stage.replica.pause()
+        usual.run(stage)
+
+    usual = SYNCS["full_disk"]
+    monkeypatch.setitem(SYNCS, "full_disk", replace(usual, run=frozen))
+    monkeypatch.setattr(warm, "REPLY_S", 4.0)
+    with Owner() as owner:
+        pool = Pool(owner)
+        found = take_one(pool, redis, redis)
+        pool.close()
+    assert found.outcome is Outcome.UNKNOWN
+    assert re.search(r"replica redis did not answer .* within 4 s", found.reason)
+    assert found.seconds < 14  # each server would be asked several times more, to tell of it and to clean it
 
 
 def built(writes: tuple[Write, ...], facts: tuple[Fact, ...], *names: bytes) -> Callable[[bytes, int], DataSet]:
