@@ -8,6 +8,7 @@ import pytest
 
 from harness.engine.binaries import choose
 from harness.errors import SetupError
+from harness.fault.reshape import Reshaping, restore
 from harness.fault.toxiproxy import open_fault_proxy
 from harness.resp.connection import Connection
 from harness.runtime.local import LocalDeployment, LocalRuntime
@@ -74,3 +75,23 @@ def test_nobody_to_ask() -> None:
             deployment.kill("shard0")
             with pytest.raises(SetupError, match="nobody tells who owns which slot"):
                 deployment.cluster.owners()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shards", "replicas"), [(1, 3), (4, 1), (16, 0)])
+def test_other_shapes(shards: int, replicas: int) -> None:
+    """Every slot is owned, every primary has its replicas; so it is again after a share of the slots has moved."""
+    with Owner() as owner:
+        runtime = LocalRuntime(lambda node: choose(None), "any", owner)
+        with runtime.deploy(Topology(cluster_nodes(shards, replicas, 7000))) as deployment:
+            deployment.attach()
+            formed = deployment.cluster.owners().ranges
+            assert sum(last - first + 1 for first, last, _, _ in formed) == 16384
+            assert [owner for _, _, owner, _ in formed] == [f"shard{number}" for number in range(shards)]
+            assert [len(each) for _, _, _, each in formed] == [replicas] * shards
+            if shards > 1:
+                with Reshaping(deployment) as reshaping:
+                    reshaping.move_share("shard0", f"shard{shards - 1}", 50.0)
+                assert deployment.cluster.owners().ranges != formed
+                restore(deployment)
+                assert deployment.cluster.owners().ranges == formed

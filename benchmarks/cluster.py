@@ -1,0 +1,159 @@
+"""A cluster of 3 + 3 nodes: write and verify beside three C senders and drains, merged reading, and memory.
+
+    python benchmarks/cluster.py [--values 1000000] [--rounds 3] [--large 10000000]
+
+Each way is on a new cluster on local processes, in turn; medians. "C" writes one list a shard, all three at once, then
+waits for the replicas, then drains the three primaries at once (a replica of a cluster would redirect it), comparing.
+The harness writes 12 lists with 3 producers and reads the replicas; its time is all but the servers' start. Merged
+newest-first is its reading of the replicas and the merged printing of what they sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import cast
+
+from tabulate import tabulate
+
+from harness.bench.floor import Floor, find_floor
+from harness.bench.programs import last_object, module, output_of
+from harness.bench.rows import in_turns
+from harness.bench.table import machine_line
+from harness.commands.newest import print_newest
+from harness.commands.output import Output
+from harness.endpoint.address import Endpoint
+from harness.options import Options
+from harness.resp.connection import Connection
+from harness.runtime.base import Deployment
+from harness.scenario.loader import load
+from harness.slots import shard_ranges, slot_of
+from harness.stage import open_stage
+
+SCENARIO = """\
+version: 1
+title: A cluster to be measured
+topology: {cluster: {shards: 3, replicas: 1, config: {client-output-buffer-limit: "replica 0 0 0"}}}
+workload:
+  {kind: sharded_list, key: "k:{n}", shards: 12, values: 1, producers: 3, batch: {shape: variadic, size: 1000}}
+expect: {list: exact}
+"""
+WRITE_GOAL, MERGED_GOAL, PEAK_GOAL_MB = 1.15, 1.5, 90.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of one way. merged: the reading alone, newest first; peak_mb: 0 for C."""
+
+    write: float
+    verify: float
+    end_to_end: float
+    merged: float
+    peak_mb: float = 0.0
+
+
+class Counted:
+    """Output that goes nowhere."""
+
+    size = 0
+
+    def blocks(self, parts: Iterator[bytes]) -> None:
+        self.size += sum(map(len, parts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--values", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large", type=int, default=10_000_000, help="0: none")
+    options = parser.parse_args()
+    floor = find_floor().floor
+    if floor is None or not floor.complete:
+        sys.exit("a C compiler (cc) is needed")
+    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as folder:
+        file = Path(folder) / "cluster.yaml"
+        file.write_text(SCENARIO)
+        ways = {"C": lambda: in_c(file, floor, options.values), "harness": lambda: by_harness(file, options.values)}
+        taken = in_turns(ways, options.rounds)
+        print(f"{machine_line()}; {options.values:,} values, medians of {options.rounds}\n")
+        print(tabulate([row(name, runs) for name, runs in taken.items()], headers="keys", disable_numparse=True))
+        tell("write and verify ÷ C", taken, lambda run: run.end_to_end, WRITE_GOAL)
+        tell("merged newest-first ÷ C's drains", taken, lambda run: run.merged, MERGED_GOAL)
+        for values in filter(None, (100_000, options.large)):
+            print(f"peak MB at {values:,}: {by_harness(file, values).peak_mb:.1f} (goal: at most {PEAK_GOAL_MB:g})")
+
+
+def tell(what: str, taken: dict[str, list[Taken]], seconds: Callable[[Taken], float], goal: float) -> None:
+    ratios = [seconds(ours) / seconds(c) for ours, c in zip(taken["harness"], taken["C"], strict=True)]
+    print(f"{what}: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; goal: at most {goal})")
+
+
+def row(name: str, runs: list[Taken]) -> dict[str, str]:
+    figures = ("write", "verify", "end_to_end", "merged")
+    return {"way": name, **{f"{each} s": f"{median(getattr(run, each) for run in runs):.3f}" for each in figures}}
+
+
+def in_c(file: Path, floor: Floor, values: int) -> Taken:
+    """Three senders and three drains, all at once; each list holds 1..n, since that is what C compares with."""
+    shares = [values // 3 + (number < values % 3) for number in range(3)]
+    with open_stage(load(file), Options(ports="any"), "bench") as stage, ThreadPoolExecutor(3) as pool:
+        stage.deployment.attach()
+        lists = [(stage.deployment.endpoint(f"shard{number}"), key_in(number), shares[number]) for number in range(3)]
+        began = time.perf_counter()
+        list(pool.map(lambda each: floor.write(*each), lists))
+        written = time.perf_counter()
+        list(pool.map(lambda each: wait_for_replica(stage.deployment, each[0]), lists))
+        converged = time.perf_counter()
+        list(pool.map(lambda each: floor.drain(*each), lists))
+        ended = time.perf_counter()
+    return Taken(written - began, ended - converged, ended - began, ended - converged)
+
+
+def key_in(shard: int) -> str:
+    slots = shard_ranges(3)[shard]
+    return next(name for number in range(1 << 20) if slot_of((name := f"c:{number}").encode()) in slots)
+
+
+def wait_for_replica(deployment: Deployment, primary: Endpoint) -> None:
+    """Its replica has everything; WAIT counts what this connection wrote, so it writes once more."""
+    shard = next(node.name for node in deployment.topology.primaries if deployment.endpoint(node.name) == primary)
+    with Connection(primary, timeout_s=120) as connection:
+        connection.command("DEL", f"{{{key_in(int(shard.removeprefix('shard')))}}}none")
+        connection.command("WAIT", "1", "100000")
+
+
+def by_harness(file: Path, values: int) -> Taken:
+    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as out:
+        words = [
+            "run",
+            str(file),
+            "--json",
+            "--keep",
+            "--out",
+            out,
+            "--ports",
+            "any",
+            "--set",
+            f"workload.values={values}",
+        ]
+        report, told = output_of(module("measured", *words), f"harness run with {values:,} values")
+        [run_dir] = Path(out).glob("cluster/*")
+        began = time.perf_counter()
+        print_newest(run_dir, None, cast("Output", Counted()))
+        printing = time.perf_counter() - began
+    seconds = last_object(report)["seconds"]
+    end_to_end = seconds["total"] - seconds["start"]
+    return Taken(
+        seconds["write"], seconds["verify"], end_to_end, seconds["verify"] + printing, last_object(told)["peak_mb"]
+    )
+
+
+if __name__ == "__main__":
+    main()
