@@ -56,7 +56,8 @@ def find_images(client: Client) -> list[Image]:
     for each in client.images.list():
         labels = each.labels or {}
         for tag in each.tags:
-            name = labels.get(ENGINE_LABEL) or _published(tag)
+            ours = tag.startswith(f"{LABEL}/")  # an image made from one of ours has its labels too
+            name = (labels.get(ENGINE_LABEL) if ours else None) or _published(tag)
             if name:
                 found.append(_image(name, tag, each))
     return sorted(found, key=lambda image: (image.name, image.reference))

@@ -272,13 +272,23 @@ class Reshaping:
     def _move_one_by_one(self, source: str, target: str, slots: Sequence[int], full: set[int]) -> None:
         """The classic way: the slots are told to be on their way, their keys follow, then the slots are handed over."""
         ids = self.servers.cluster.ids
-        on_the_way = [slot for slot in slots if slot in full]
-        empty = [slot for slot in slots if slot not in full]
+        empty = self._given_up(source, target, [slot for slot in slots if slot not in full])
+        self._hand_over(source, target, empty)
+        on_the_way = sorted(set(slots) - set(empty))
         self._checked_all(target, [("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source]) for slot in on_the_way])
         self._checked_all(source, [("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target]) for slot in on_the_way])
         for slot in on_the_way:
             self._move_keys(source, target, slot)
-        self._hand_over(source, target, (*on_the_way, *empty))
+        self._hand_over(source, target, on_the_way)
+
+    def _given_up(self, source: str, target: str, slots: Sequence[int]) -> list[int]:
+        """Those of these empty slots that their old owner gives up; it keeps one that somebody filled since the look.
+
+        It is asked first: a target that owned such a slot already would never get the keys that came meanwhile.
+        """
+        commands = [("CLUSTER", "SETSLOT", slot, "NODE", self.servers.cluster.ids[target]) for slot in slots]
+        replies = self._all(source, commands)
+        return [slot for slot, reply in zip(slots, replies, strict=True) if not isinstance(reply, ErrorReply)]
 
     def _hand_over(self, source: str, target: str, slots: Sequence[int]) -> None:
         """All nodes are told who owns these slots from now on."""

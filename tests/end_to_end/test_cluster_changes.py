@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,10 +29,13 @@ class Looking:
     """Notes what a cluster says of itself when its fault is healed and nothing is read yet."""
 
     owned: Owned = ()
+    owner_of: Callable[[int], str | None]
     links: Sequence[bool] = ()
 
     def __call__(self, deployment: LocalDeployment) -> None:
-        self.owned = [(owner, replicas) for _, _, owner, replicas in deployment.cluster.owners().ranges]
+        owners = deployment.cluster.owners()
+        self.owner_of = owners.of
+        self.owned = [(owner, replicas) for _, _, owner, replicas in owners.ranges]
         self.links = [up_to(deployment, replica) for _, replicas in self.owned for replica in replicas]
         assert deployment.cluster.half_moved() == ()
 
@@ -53,7 +56,8 @@ def change(
     assert result.verdict.as_expected, result.verdict
     [record] = result.report["faults"]
     assert record["met"], record
-    assert seen.links == [True] * 3
+    assert len(seen.links) >= 3
+    assert all(seen.links)
     return result, seen
 
 
@@ -102,8 +106,27 @@ def test_a_move_that_its_target_refuses_is_told_and_leaves_no_slot_on_its_way(
     assert (result.verdict.outcome, result.verdict.anomalies) == (Outcome.UNKNOWN, ())
     assert any("shard0 refuses MIGRATE" in doubt and "NOPERM" in doubt for doubt in result.verdict.doubts)
     assert any("no slot is left on its way" in doubt for doubt in result.verdict.doubts)
-    assert len(set(moved)) == 2
-    assert [owner for owner, _ in seen.owned] == ["shard0", "shard2", "shard0", "shard1", "shard2"]
+    first, second = dict.fromkeys(moved)
+    assert (seen.owner_of(first), seen.owner_of(second)) == ("shard2", "shard0")
+
+
+def test_slots_that_are_filled_after_the_look_at_them_move_with_their_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The move takes every slot for empty, as one is whose first key comes a moment later."""
+    looking, looks = Reshaping._with_keys, []
+
+    def too_early(self: Reshaping, node: str, slots: Sequence[int]) -> list[int]:
+        looks.append(node)
+        return [] if len(looks) == 1 else looking(self, node, slots)
+
+    monkeypatch.setattr(Reshaping, "_move_atomically", lambda *_: False)  # the classic way, on any engine
+    monkeypatch.setattr(Reshaping, "_with_keys", too_early)
+    result, seen = change(tmp_path, monkeypatch, "move_slots: {from: shard0, to: shard2, share: 90%}")
+    assert result.verdict is not None
+    assert result.verdict.outcome is Outcome.VALID
+    assert looks[0] == "shard0"
+    assert {owner for owner, _ in seen.owned} == {"shard0", "shard1", "shard2"}
 
 
 def test_every_producer_stands_at_the_mark_of_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

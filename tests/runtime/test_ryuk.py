@@ -51,7 +51,7 @@ int main(void) {
 }
 """
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.alone]  # there is one Ryuk for all that run beside each other
 
 
 @pytest.fixture
