@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +68,11 @@ def command(jobs: int | None, **given: Any) -> int:
         if path is not None and not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.absolute().parent}")
     chosen = Chosen(jobs=jobs or default_jobs(), **given)
-    matrix, selection = take(chosen)
+    plan = plan_of(chosen)
+    selection = _selection(plan, chosen)
+    if before is not None and not any(selection.has(cell) for cell in before.cells):
+        raise UsageError(f"{baseline}: holds none of the cells that are asked for, so that nothing could be compared")
+    matrix = take(plan, chosen)
     changed = None
     if before is not None:
         from harness.matrix.baseline import changes
@@ -80,16 +83,14 @@ def command(jobs: int | None, **given: Any) -> int:
     return exit_code(matrix, changed)
 
 
-def take(chosen: Chosen) -> tuple[Matrix, Selection]:
+def take(plan: Plan, chosen: Chosen) -> Matrix:
     """Run what was chosen."""
-    from harness.matrix.baseline import Selection
     from harness.matrix.cells import Matrix
     from harness.matrix.run import run_matrix
     from harness.matrix.warm import Pool
     from harness.report.estimate import Estimate
     from harness.runtime.owner import Owner
 
-    plan = plan_of(chosen)
     date, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     if chosen.scenario is not None:
         from harness.commands.matrix_scenario import run_scenarios
@@ -105,14 +106,18 @@ def take(chosen: Chosen) -> tuple[Matrix, Selection]:
             finally:
                 pool.close()
     shown = shlex.join(["harness", *sys.argv[1:]]) if sys.argv[1:2] == ["matrix"] else "harness matrix"
-    matrix = Matrix(engines, cells, date, shown, round(time.monotonic() - began, 3), plan.jobs)
-    selection = Selection(
+    return Matrix(engines, cells, date, shown, round(time.monotonic() - began, 3), plan.jobs)
+
+
+def _selection(plan: Plan, chosen: Chosen) -> Selection:
+    from harness.matrix.baseline import Selection
+
+    return Selection(
         frozenset(engine.name for engine in plan.engines) if chosen.engines else None,
         frozenset(plan.pairs) if chosen.pairs else None,
         frozenset(plan.features),
         frozenset(plan.syncs),
     )
-    return matrix, selection
 
 
 def plan_of(chosen: Chosen) -> Plan:
@@ -122,7 +127,7 @@ def plan_of(chosen: Chosen) -> Plan:
     from harness.matrix.features.string import LARGE
     from harness.matrix.run import Plan
 
-    engines = _engines(chosen)
+    engines, pairs = _engines(chosen)
     features, syncs = named_features(chosen.features), named_syncs(chosen.syncs)
     if chosen.draws and chosen.scenario is None:
         raise UsageError("--property goes with --scenario, whose property is drawn from")
@@ -133,10 +138,11 @@ def plan_of(chosen: Chosen) -> Plan:
 
         features, syncs = (load(chosen.scenario).name,), ("scenario",)
     by_name = {**FEATURES, **({"string": LARGE} if chosen.large else {})}
-    return Plan(engines, _pairs(chosen, engines), features, syncs, chosen.jobs, _replay(chosen), by_name)
+    return Plan(engines, pairs, features, syncs, chosen.jobs, _replay(chosen), by_name)
 
 
-def _engines(chosen: Chosen) -> tuple[Engine, ...]:
+def _engines(chosen: Chosen) -> tuple[tuple[Engine, ...], tuple[tuple[str, str], ...]]:
+    """The engines, and the pairs of their names: those given, or each with each."""
     from harness.engine.binaries import choose, find_engines
     from harness.engine.own_engines import FILE, read_own_engines
     from harness.options import pair
@@ -152,31 +158,28 @@ def _engines(chosen: Chosen) -> tuple[Engine, ...]:
             paths |= programs_of(own.images, aside)
     given = dict(pair(text, "--engine-path NAME=PATH") for text in chosen.engine_paths)
     paths |= {name: Path(path) for name, path in given.items()}
+    given_pairs = [_pair(text) for text in chosen.pairs]
+    named = [name for name in (chosen.engines or "").split(",") if name]
+    named += [name for words in given_pairs for name in words]
+    by_word = {word: choose(word, paths) for word in named}
     if chosen.engines is None and not chosen.pairs:
         found = find_engines(paths, lambda reason: aside(f"harness: {reason}"))
     else:
-        named = [name for name in (chosen.engines or "").split(",") if name]
-        named += [name for text in chosen.pairs for name in text.split(":")]
-        found = [choose(name, paths) for name in named]
+        found = list(by_word.values())
     if not found:
         raise SetupError("no engine is at hand; `harness engines fetch --all` gets some, `harness doctor` says more")
-    return tuple({engine.name: engine for engine in found}.values())
+    engines = tuple({engine.name: engine for engine in found}.values())
+    if given_pairs:
+        pairs = [(by_word[primary].name, by_word[replica].name) for primary, replica in given_pairs]
+        return engines, tuple(dict.fromkeys(pairs))
+    return engines, tuple((primary.name, replica.name) for primary in engines for replica in engines)
 
 
-def _pairs(chosen: Chosen, engines: Sequence[Engine]) -> tuple[tuple[str, str], ...]:
-    from harness.engine.binaries import choose
-
-    if not chosen.pairs:
-        return tuple((primary.name, replica.name) for primary in engines for replica in engines)
-    by_name = {engine.name: engine for engine in engines}
-    pairs = []
-    for text in chosen.pairs:
-        words = text.split(":")
-        if len(words) != 2 or not all(words):
-            raise UsageError(f"--pair {text}: expected PRIMARY:REPLICA, as in redis-7.0.15:valkey-9.1.2")
-        primary, replica = (by_name[word] if word in by_name else choose(word) for word in words)
-        pairs.append((primary.name, replica.name))
-    return tuple(dict.fromkeys(pairs))
+def _pair(text: str) -> tuple[str, str]:
+    words = text.split(":")
+    if len(words) != 2 or not all(words):
+        raise UsageError(f"--pair {text}: expected PRIMARY:REPLICA, as in redis-7.0.15:valkey-9.1.2")
+    return words[0], words[1]
 
 
 def _replay(chosen: Chosen) -> str:
@@ -219,12 +222,15 @@ def _show(matrix: Matrix, changed: Changes | None) -> None:
 
 
 def exit_code(matrix: Matrix, changed: Changes | None) -> ExitCode:
-    """1: a cell ended otherwise than its rule says, or than before; 6: nothing could be said of some."""
+    """1: a cell ended otherwise than its rule says, or than before; 6: nothing could be said of some; 5: all
+    are n/a, so that nothing was compared.
+    """
     from harness.matrix.cells import Outcome
 
-    if not matrix.cells:
-        return ExitCode.NOTHING_SELECTED
     alarms = matrix.alarms
     if (changed is not None and changed.any) or any(cell.outcome is not Outcome.UNKNOWN for cell in alarms):
         return ExitCode.NOT_AS_EXPECTED
-    return ExitCode.UNKNOWN if alarms else ExitCode.AS_EXPECTED
+    if alarms:
+        return ExitCode.UNKNOWN
+    compared = any(cell.outcome is not Outcome.NOT_APPLICABLE for cell in matrix.cells)
+    return ExitCode.AS_EXPECTED if compared else ExitCode.NOTHING_SELECTED

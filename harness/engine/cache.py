@@ -60,7 +60,8 @@ def cache_folder() -> Path:
 
 def fetched() -> list[Fetched]:
     """Every engine that was fetched wholly; those of another version of this cache are left alone."""
-    found = (_read(about) for about in sorted(cache_folder().glob(f"engines/*/{ABOUT}")))
+    abouts = sorted(cache_folder().glob(f"engines/[!.]*/{ABOUT}"))  # a folder being made has a name with a dot
+    found = (_read(about) for about in abouts)
     return [engine for engine in found if engine is not None]
 
 

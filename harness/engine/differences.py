@@ -19,6 +19,16 @@ _RDB: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "valkey": (((0,), 11),),
 }
 FIELD_TTLS_SINCE = {"redis": (7, 4), "valkey": (9,)}  # one family does not read the other's
+# name of a feature or a kind of sync: family: the first version that has it. What is not named here, each version has.
+# JSON is a module's, which no version need have been built with.
+SINCE: dict[str, dict[str, tuple[int, ...]]] = {
+    "functions": {"redis": (7, 0), "valkey": (0,), "redict": (0,)},
+    "hash_field_ttl": FIELD_TTLS_SINCE,
+    "vector_set": {"redis": (8, 0)},
+    "json": {},
+    "rdb_channel": {"redis": (8, 0)},
+    "dual_channel": {"valkey": (8, 0)},
+}
 _IN_SNAPSHOT = frozenset(
     {"full_disk", "full_diskless", "full_diskless_load", "chained", "restart", "rdb_channel", "dual_channel"}
 )
@@ -36,6 +46,14 @@ class Case:
     sync: str
     primary_lacks: frozenset[str] = frozenset()
     replica_lacks: frozenset[str] = frozenset()
+
+    def lacking(self, name: str, *, in_replica: bool) -> bool:
+        """Whether one of the two was found to lack it, and is of a version that does; a version that should have it and
+        lacks it is no known difference.
+        """
+        return (name in self.primary_lacks and _may_lack(self.primary, name)) or (
+            in_replica and name in self.replica_lacks and _may_lack(self.replica, name)
+        )
 
     def primary_is(self, family: str, *since: int) -> bool:
         return _is(self.primary, family, since)
@@ -78,6 +96,14 @@ def _is(engine: tuple[str, str], family: str, since: tuple[int, ...]) -> bool:
     return engine[0] == family and version_key(engine[1]) >= since
 
 
+def _may_lack(engine: tuple[str, str], name: str) -> bool:
+    family, version = engine
+    if name not in SINCE:
+        return family not in _RDB
+    since = SINCE[name].get(family)
+    return since is None or version_key(version) < since
+
+
 def _too_old(case: Case) -> bool:
     written, readable = rdb_version(*case.primary), rdb_version(*case.replica)
     return written is not None and readable is not None and written > readable
@@ -100,16 +126,16 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "feature_lacking",
         "n/a",
-        "the primary has no such feature, by its own list of commands",
-        "COMMAND INFO, asked of the running server",
-        lambda case: case.feature in case.primary_lacks,
+        "the primary's version has no such feature yet, and its own list of commands says so too",
+        "redis 7.0, 7.4 and 8.0 and valkey 9.0 release notes; COMMAND INFO, asked of the running server",
+        lambda case: case.lacking(case.feature, in_replica=False),
     ),
     Rule(
         "sync_lacking",
         "n/a",
-        "one of the two has no setting for this kind of sync",
-        "CONFIG GET, asked of the running servers",
-        lambda case: case.sync in case.primary_lacks | case.replica_lacks,
+        "the version of one of the two has no such kind of sync, and no setting for it",
+        "redis 8.0 and valkey 8.0 release notes; CONFIG GET, asked of the running servers",
+        lambda case: case.lacking(case.sync, in_replica=True),
     ),
     Rule(
         "rdb_version",

@@ -1,4 +1,6 @@
-"""What changed since an earlier matrix: a cell that ended otherwise, and one that was not taken this time. Pure."""
+"""What changed since an earlier matrix: a cell that ended otherwise, or with other anomalies, or with the replica's own
+data in another state, and one that was not taken this time. Pure.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,15 @@ def changes(before: Matrix, now: Matrix, selection: Selection) -> Changes:
 
 def _differ(before: Cell, now: Cell) -> bool:
     """Otherwise than before, and not by the chance that a rule allows for."""
-    return before.outcome is not now.outcome and not {before.outcome, now.outcome} <= set(now.expected.outcomes)
+    if before.outcome is not now.outcome:
+        return not {before.outcome, now.outcome} <= set(now.expected.outcomes)
+    asked = before.old_data is not None and now.old_data is not None
+    return kinds(before) != kinds(now) or (asked and before.old_data is not now.old_data)
+
+
+def kinds(cell: Cell) -> frozenset[str]:
+    """The names of its anomalies."""
+    return frozenset(anomaly.kind for anomaly in cell.anomalies)
 
 
 def _within(cells: Iterable[Cell], selection: Selection) -> Iterable[Cell]:

@@ -23,7 +23,10 @@ class Outcome(StrEnum):
 # outcome: a sign that is told apart without colour, and what it means
 MEANINGS: dict[Outcome, tuple[str, str]] = {
     Outcome.OK: ("+", "the replica holds exactly what was written"),
-    Outcome.NOT_APPLICABLE: (".", "an engine lacks the feature or the kind of sync, so nothing was tried"),
+    Outcome.NOT_APPLICABLE: (
+        ".",
+        "an engine lacks the feature or the kind of sync, or made another kind of sync than it was told to",
+    ),
     Outcome.DEGRADED: ("~", "all is there, after more full syncs than needed or by the old SYNC"),
     Outcome.REFUSED: ("x", "the replica can't follow, and a log says why"),
     Outcome.UNKNOWN: ("?", "nothing could be said"),

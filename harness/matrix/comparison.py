@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.matrix.cells import Anomaly
-from harness.matrix.features.base import FROM_A, DataSet, Fact, Words, differs, is_nothing, shown
+from harness.matrix.features.base import FROM_A, NORMAL, DataSet, Fact, Words, differs, is_nothing, shown
 from harness.matrix.warm import Trouble, WarmServer
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply, Reply
@@ -42,7 +42,9 @@ def compare(data: DataSet, primary: WarmServer, replica: WarmServer) -> Compared
         expected = held if fact.reply is FROM_A else fact.reply
         if differs(fact, expected, found):
             anomalies.append(
-                Anomaly(kind_of(expected, found), f"{fact}: expected {shown(expected)}, found {shown(found)}")
+                Anomaly(
+                    kind_of(expected, found, fact.form), f"{fact}: expected {shown(expected)}, found {shown(found)}"
+                )
             )
         if differs(fact, expected, held):
             what = f"{fact}: the primary itself answers {shown(held)} instead of {shown(expected)}"
@@ -53,21 +55,40 @@ def compare(data: DataSet, primary: WarmServer, replica: WarmServer) -> Compared
     return Compared(tuple(anomalies), len(on_b), sum(map(len, held_keys.values())))
 
 
-def kind_of(expected: Reply, found: Reply) -> str:
-    """The name of a difference between two answers."""
+def kind_of(expected: Reply, found: Reply, form: str = "exact") -> str:
+    """The name of a difference between two answers to a fact of this form. What is missing counts before all else."""
     if is_nothing(found) and not is_nothing(expected):
         return "lost"
-    if isinstance(expected, list) and isinstance(found, list):
-        wanted, there = Counter(map(repr, expected)), Counter(map(repr, found))
-        missing, extra = wanted - there, there - wanted
-        if missing and not extra:
-            return "lost"
-        if extra and not missing:
-            return "duplicated" if extra.keys() <= wanted.keys() else "phantom"
-        return "wrong_value" if missing else "reordered"
-    if isinstance(found, ErrorReply) and found.code == "WRONGTYPE":
-        return "wrong_type"
-    return "wrong_value"
+    if isinstance(found, ErrorReply):
+        return "wrong_type" if found.code == "WRONGTYPE" else "wrong_value"
+    try:
+        wanted, there = NORMAL[form](expected), NORMAL[form](found)
+    except (TypeError, ValueError, LookupError):
+        return "wrong_value"  # an answer of another shape
+    if not isinstance(wanted, list) or not isinstance(there, list):
+        return "wrong_value"
+    return _kind_of_lists(wanted, there)
+
+
+def _kind_of_lists(wanted: list[object], there: list[object]) -> str:
+    named = all(isinstance(item, tuple) for item in (*wanted, *there))  # each with a name first, and its value
+    before, now = (Counter(repr(item[0] if named else item) for item in items) for items in (wanted, there))  # type: ignore[index]
+    missing, extra = before - now, now - before
+    if missing and extra and not named and _in_place(wanted, there):
+        return "wrong_value"
+    if missing:
+        return "lost"
+    if extra:
+        return "duplicated" if extra.keys() <= before.keys() else "phantom"
+    same = Counter(map(repr, wanted)) == Counter(map(repr, there))
+    return "reordered" if same else "wrong_value"
+
+
+def _in_place(wanted: list[object], there: list[object]) -> bool:
+    """Whether positions differ, and what is found there is expected nowhere else: nothing was lost, only altered."""
+    pairs = list(zip(wanted, there, strict=False))
+    altered = [found for expected, found in pairs if expected != found]
+    return len(wanted) == len(there) and not any(found is None or found in wanted for found in altered)
 
 
 def read(server: WarmServer, facts: Sequence[Fact]) -> list[Reply]:

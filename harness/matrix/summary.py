@@ -61,6 +61,11 @@ class Group:
     cells: tuple[Cell, ...]
 
     @property
+    def expected(self) -> str:
+        """What the rules say of them, each outcome once."""
+        return " or ".join(dict.fromkeys(cell.expected.outcome.value for cell in self.cells))
+
+    @property
     def what(self) -> str:
         """Which features and syncs, in short."""
         return f"{_some(cell.key.feature for cell in self.cells)} by {_some(cell.key.sync for cell in self.cells)}"

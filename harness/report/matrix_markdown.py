@@ -52,7 +52,7 @@ def _alarms(matrix: Matrix) -> Iterator[str]:
             yield f"| … | | {len(matrix.alarms)} cells in all | | | |"
             return
         cell = group.cells[0]
-        words = (group.primary, group.replica, group.what, group.outcome, cell.expected.outcome, told(cell))
+        words = (group.primary, group.replica, group.what, group.outcome, group.expected, told(cell))
         yield f"| {' | '.join(_escaped(str(word)) for word in words)} |"
 
 

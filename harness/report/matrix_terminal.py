@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from tabulate import tabulate
 
-from harness.matrix.baseline import Changes
-from harness.matrix.cells import MEANINGS, Matrix, Outcome
+from harness.matrix.baseline import Changes, kinds
+from harness.matrix.cells import MEANINGS, Cell, Matrix, Outcome
 from harness.matrix.summary import Group, groups, outcome_counts, primaries, replicas, summarize, told
 
 _SHOWN = 40
@@ -83,21 +83,28 @@ def _alarms(matrix: Matrix) -> Iterator[str]:
             yield f"and more; {len(matrix.alarms)} cells in all"
             return
         cell = group.cells[0]
-        yield (
-            f"{group.outcome.value} instead of {cell.expected.outcome.value}: {group.primary} -> {group.replica}, "
-            f"{group.what}"
-        )
+        yield (f"{group.outcome.value} instead of {group.expected}: {group.primary} -> {group.replica}, {group.what}")
         yield f"  {told(cell)}"
-        yield f"  expected because {cell.expected.reason} [{cell.expected.source}]"
+        for expected in dict.fromkeys(cell.expected for cell in group.cells):
+            yield f"  {expected.outcome.value} expected because {expected.reason} [{expected.source}]"
         yield f"  again: {cell.replay}"
 
 
 def changes_lines(changed: Changes) -> Iterator[str]:
     """What changed since the baseline, one cell a line."""
     for before, now in changed.changed:
-        yield f"{now.key}: {before.outcome.value} -> {now.outcome.value}: {told(now)}"
+        yield f"{now.key}: {_ended(before, now)} -> {_ended(now, before)}: {told(now)}"
     for cell in changed.missing:
         yield f"{cell.key}: was {cell.outcome.value}, not taken this time"
+
+
+def _ended(cell: Cell, other: Cell) -> str:
+    """How a cell ended, as closely as it takes to tell it from the other one."""
+    if cell.outcome is not other.outcome:
+        return cell.outcome.value
+    if kinds(cell) != kinds(other):
+        return f"{cell.outcome.value} ({', '.join(sorted(kinds(cell))) or 'no anomaly'})"
+    return f"{cell.outcome.value} (its own data {'kept' if cell.old_data else 'thrown away'})"
 
 
 def _changes(changed: Changes) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.matrix.baseline import Selection, changes
-from harness.matrix.cells import Outcome
+from harness.matrix.cells import Anomaly, Outcome
 from harness.report.matrix_json import SCHEMA, as_json, read, write
 from harness.report.matrix_terminal import changes_lines
 from tests.matrix.made import NEW, OLD, cell, expected, matrix, usual
@@ -67,6 +67,18 @@ def test_what_a_rule_leaves_to_chance_is_no_news() -> None:
     assert not changes(matrix(before), matrix(now), Selection()).any
     assert now.as_expected
     assert changes(matrix(before), matrix(replace(now, outcome=Outcome.LOST)), Selection()).any
+
+
+def test_another_answer_with_the_same_outcome_is_news() -> None:
+    lost = cell(A, A, outcome=Outcome.LOST, anomalies=(Anomaly("lost", "one"),))
+    more = replace(lost, anomalies=(Anomaly("lost", "two"), Anomaly("missing_key", "k")))
+    assert not changes(matrix(lost), matrix(replace(lost, anomalies=lost.anomalies * 2)), Selection()).any
+    (line,) = changes_lines(changes(matrix(lost), matrix(more), Selection()))
+    assert line.startswith(f"{A} -> {A}, list, full_disk: lost (lost) -> lost (lost, missing_key): ")
+    kept = cell(A, B, outcome=Outcome.REFUSED, old_data=True)
+    (line,) = changes_lines(changes(matrix(kept), matrix(replace(kept, old_data=False)), Selection()))
+    assert "refused (its own data kept) -> refused (its own data thrown away)" in line
+    assert not changes(matrix(kept), matrix(replace(kept, old_data=None)), Selection()).any
 
 
 def test_nothing_changed() -> None:

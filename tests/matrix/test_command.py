@@ -38,6 +38,21 @@ def test_a_pair_and_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert ends(*REDIS, *QUICK, "--baseline", str(files["json"])) == 0
 
 
+def test_a_pair_by_the_beginning_of_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--engine-path", f"redis-7.9={program('redis-server')}", "--pair", "redis-7.9:redis")
+    assert ends(*given, *QUICK[2:]) == 0
+    assert "1 cells in" in capsys.readouterr().out
+
+
+def test_nothing_that_could_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends(*REDIS, "--pair", "real:real", "--features", "json", "--sync", "full_disk") == 5
+    file = tmp_path / "before.json"
+    assert ends(*REDIS, *QUICK, "--json", str(file)) == 0
+    capsys.readouterr()
+    assert ends(*REDIS, *QUICK[:2], "--features", "hash", "--baseline", str(file)) == 4
+    assert "before.json: holds none of the cells that are asked for" in capsys.readouterr().err
+
+
 def test_broken_engines_are_lost_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lossy = proxied(tmp_path / "lossy", program("redis-server"), "drops an element")
     refuses = ('rename-command PSYNC ""', 'rename-command SYNC ""')

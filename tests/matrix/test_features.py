@@ -94,6 +94,28 @@ def test_the_name_of_a_difference(expected: Reply, found: Reply, kind: str) -> N
     assert kind_of(expected, found) == kind
 
 
+@pytest.mark.parametrize(
+    ("form", "expected", "found", "kind"),
+    [
+        ("exact", [b"1", b"2", b"3"], [b"1", b"3", b"x"], "lost"),  # a mix: what is missing counts
+        ("exact", [b"1", b"2", b"3"], [b"2", b"3", b"x"], "lost"),
+        ("exact", [b"1", b"2", b"3"], [b"1", b"3", b"3"], "lost"),
+        ("exact", [b"1", b"2", b"3"], [b"1", b"x"], "lost"),
+        ("exact", [b"1", b"2"], [b"1", None], "lost"),
+        ("exact", [b"1", b"2", b"3"], [b"1", b"x", b"3"], "wrong_value"),
+        ("pairs", [b"f", b"v", b"g", b"w"], [b"g", b"x"], "lost"),
+        ("pairs", [b"f", b"v", b"g", b"w"], [b"g", b"x", b"f", b"v"], "wrong_value"),
+        ("pairs", [b"f", b"v"], [b"f", b"v", b"g", b"w"], "phantom"),
+        ("scores", [b"a", b"1", b"b", b"2", b"c", b"3"], [b"b", b"2", b"a", b"9"], "lost"),
+        ("scores", [b"a", b"1", b"b", b"2", b"c", b"3"], [b"b", b"2", b"c", b"3", b"a", b"9"], "wrong_value"),
+        ("unordered", [b"1", b"2"], [b"x"], "lost"),
+        ("pairs", [b"f", b"v"], [b"f"], "wrong_value"),
+    ],
+)
+def test_lost_data_is_not_called_changed(form: str, expected: Reply, found: Reply, kind: str) -> None:
+    assert kind_of(expected, found, form) == kind
+
+
 def test_the_large_string_is_large() -> None:
     data = LARGE.build(b"m1:", NOW_MS)
     largest = max(len(word) for write in data.writes for word in write.words if isinstance(word, bytes))

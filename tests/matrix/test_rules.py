@@ -44,11 +44,36 @@ def test_each_rule_has_a_reason_and_a_source_and_a_name_of_its_own() -> None:
 
 def test_what_was_found_missing_is_not_applicable() -> None:
     lacking = replace(case("redis-7.0.15", "redis-7.0.15", "json"), primary_lacks=frozenset({"json"}))
+    assert rule_for(replace(lacking, feature="list")).name == "compatible"
     assert rule_for(lacking).name == "feature_lacking"
     no_channel = replace(
         case("redis-7.0.15", "redis-8.0.6", sync="rdb_channel"), primary_lacks=frozenset({"rdb_channel"})
     )
     assert rule_for(no_channel).name == "sync_lacking"
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "lacks"),
+    [
+        ("redis-7.2.5", "hash_field_ttl", True),
+        ("redis-8.0.6", "hash_field_ttl", False),
+        ("valkey-9.1.2", "hash_field_ttl", False),
+        ("redis-6.0.16", "functions", True),
+        ("redis-7.0.15", "functions", False),
+        ("valkey-9.1.2", "vector_set", True),
+        ("redis-8.0.2", "vector_set", False),
+        ("redis-8.0.6", "rdb_channel", False),
+        ("valkey-8.0.1", "dual_channel", False),
+        ("redict-7.3.6", "dual_channel", True),
+    ],
+)
+def test_a_lack_in_a_version_that_has_it_is_an_alarm(engine: str, name: str, lacks: bool) -> None:
+    sync = name if name.endswith("channel") else "full_disk"
+    one = replace(case(engine, engine, name, sync), primary_lacks=frozenset({name}), replica_lacks=frozenset({name}))
+    assert (rule_for(one).outcome == "n/a") is lacks
+    facts = EngineFacts(engine, *pair(engine), "given", lacks=(name,))
+    key = Key(engine, engine, name, sync)
+    assert Cell(key, Outcome.NOT_APPLICABLE, expectation(facts, facts, key)).as_expected is lacks
 
 
 def test_changing_one_rule_alarms_exactly_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
