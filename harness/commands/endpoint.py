@@ -74,7 +74,7 @@ def _serve(found: Profile, *, upstream: str, host: str, port: int | None, tls: b
         owner = stack.enter_context(Owner())
         certificate = None
         if found.tls if tls is None else tls:
-            certificate = make_certificate(owner.folder("replication-harness"), (host, "localhost"))
+            certificate = make_certificate(owner.folder("replication-harness"), _names(host))
         plan = Plan(
             profile=found.name,
             host=host,
@@ -114,7 +114,14 @@ def _changed(
     )
 
 
+def _names(host: str) -> tuple[str, ...]:
+    """By which clients on this machine may reach it."""
+    loopback = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}.get(host, ())
+    return (host, "localhost", *loopback)
+
+
 def _address(found: Profile, host: str, port: int, authority: str) -> str:
+    host = f"[{host}]" if ":" in host else host
     url = f"rediss://{host}:{port}?ca_file={authority}" if authority else f"redis://{host}:{port}"
     return f"{found.label} at {url}"
 

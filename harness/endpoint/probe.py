@@ -13,6 +13,7 @@ from harness.endpoint.profile import OSS, Profile, profile, profiles
 from harness.endpoint.simulated.plan import Behaviour
 from harness.resp.connection import Connection, ConnectionLost
 from harness.resp.replies import ErrorReply, Reply
+from harness.runtime.identity import open_endpoint
 
 # Questions that servers answer and products refuse; they read, and cost nothing.
 QUESTIONS = (
@@ -43,6 +44,8 @@ _HOSTS = (
     (".redis-cloud.com", "redis-cloud"),
     (".redns.redis-cloud.com", "redis-cloud"),
 )
+_STOCK_ERRORS = ("cluster support disabled", "replica instances")  # a server as its project ships it says so, too
+_SHOWN = 200  # characters of an error
 _REFUSALS = ("unknown command", "unknown subcommand", "is not allowed", "NOPERM", "Unknown subcommand")
 
 
@@ -58,7 +61,8 @@ class Found:
 
 
 def probe(endpoint: Endpoint) -> Found:
-    """Ask an endpoint who it is; SetupError where it can't be reached."""
+    """Ask an endpoint who it is; SetupError where it can't be reached, wants a password or still loads its data."""
+    open_endpoint("", endpoint).close()
     if (mark := _asked(endpoint, "HARNESS")) is not None and isinstance(mark, bytes):
         name = mark.decode("utf-8", "replace").removeprefix("simulated ")
         return Found("simulated", name, (f"HARNESS answers {mark.decode('utf-8', 'replace')!r}",))
@@ -69,14 +73,17 @@ def probe(endpoint: Endpoint) -> Found:
     enterprise = pong is not None and not isinstance(pong, ErrorReply)
     if enterprise:
         evidence.append("DPING answers, which only the Redis Enterprise family does")
-    refused = _refused(endpoint)
+    replies = {question: _asked(endpoint, *question.split()) for question in QUESTIONS}
+    refused, unclear = _refused(replies), _unclear(replies)
     evidence.append(f"it refuses: {', '.join(refused) or 'none of what was asked'}")
     if refused:
         evidence.append(f"in these words: {next(iter(refused.values()))}")
     fitting = fitting_profiles(refused)
     if host or enterprise:
         return Found("real", host or "redis-enterprise", tuple(evidence))
-    if not refused:
+    for question, said in unclear.items():
+        evidence.append(f"{question} tells nothing: {said}")
+    if not refused and not unclear:
         return Found("stock", OSS, tuple(evidence))
     evidence.append(f"which fits: {', '.join(fitting) or 'no profile'}")
     return Found("unknown", fitting[0] if len(fitting) == 1 else "", tuple(evidence))
@@ -101,13 +108,23 @@ def _refuses(behaviour: Behaviour, question: str) -> bool:
     return by_category or full in behaviour.refused or name in behaviour.refused
 
 
-def _refused(endpoint: Endpoint) -> dict[str, str]:
+def _refused(replies: Mapping[str, Reply | None]) -> dict[str, str]:
     """The questions that are refused as such, with the words."""
+    return {
+        question: reply.text[:_SHOWN]
+        for question, reply in replies.items()
+        if isinstance(reply, ErrorReply) and any(word in reply.text for word in _REFUSALS)
+    }
+
+
+def _unclear(replies: Mapping[str, Reply | None]) -> dict[str, str]:
+    """The questions that are neither answered nor refused, with what came instead."""
     found = {}
-    for question in QUESTIONS:
-        reply = _asked(endpoint, *question.split())
-        if isinstance(reply, ErrorReply) and any(word in reply.text for word in _REFUSALS):
-            found[question] = reply.text[:200]
+    for question, reply in replies.items():
+        if reply is None:
+            found[question] = "the connection was closed"
+        elif isinstance(reply, ErrorReply) and not any(word in reply.text for word in (*_REFUSALS, *_STOCK_ERRORS)):
+            found[question] = reply.text[:_SHOWN]
     return found
 
 

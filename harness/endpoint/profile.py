@@ -123,6 +123,7 @@ class _Data:
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._profiles: Mapping[str, Mapping[str, Any]] = content["profiles"]
         self._texts = content["error_texts"]
+        self._gaps: tuple[str, ...] = tuple(content.get("gaps_of_all", ()))
         self._common: Mapping[str, Any] = content.get("common", {})
         self.wordings = {
             name: Wording(one["command"], one.get("subcommand", ""), one.get("argument", ""))
@@ -147,7 +148,12 @@ class _Data:
             tls=simulation.get("tls", False),
             behaviour=self._behaviour(simulation, {**self._common, **facts}),
             policies=tuple(policies),
-            gaps=(*simulation.get("gaps", ()), *simulation.get("gaps_too", ()), *map(str, self._left_out(base))),
+            gaps=(
+                *simulation.get("gaps", ()),
+                *simulation.get("gaps_too", ()),
+                *map(str, self._left_out(base)),
+                *self._gaps,
+            ),
             source=str(facts.get("docs", facts.get("evidence", ""))),
         )
 
@@ -206,6 +212,7 @@ class _Data:
             cluster=simulation.get("cluster", False),
             over_cluster=simulation.get("over_cluster", False),
             scripts_refused=commands("scripts_refused"),
+            **{key: kind(simulation[key]) for key, kind in _LIMITS.items() if key in simulation},
         )
 
 
@@ -213,7 +220,8 @@ _LISTS = ("refused", "refused_categories", "allowed", "accepted", "config", "con
 _KEYS = {*_LISTS, "cross_slot", "scripts_refused", "gaps", "info_set"}
 _KEYS |= {f"{key}_too" for key in _KEYS} | {"port", "tls", "wording", "wordings", "select", "config_limits", "resp3"}
 _KEYS |= {"hello_set", "one_slot", "crossslot", "crossslot_in_multi", "cluster", "over_cluster", "modelled", "from"}
-_KEYS |= {"policies", "policy"}
+_LIMITS: Mapping[str, Any] = MappingProxyType({"unavailable": str, "max_clients": int, "idle_s": float})
+_KEYS |= {"policies", "policy", *_LIMITS}
 
 
 def _check_keys(name: str, simulation: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_serve_with_tls_and_leave_nothing_even_when_killed(server: Endpoint) -> 
     wait_until(lambda: not folder.exists(), deadline_s=20, what=f"{folder} to go")
     with pytest.raises(CannotConnect):
         Connection(endpoint)
+
+
+@pytest.mark.parametrize(("host", "reached"), [("::1", "::1"), ("0.0.0.0", "127.0.0.1")])
+def test_serve_on_another_address(server: Endpoint, host: str, reached: str) -> None:
+    arguments = ("redis-enterprise", "--upstream", upstream(server), "--port", "0", "--host", host, "--tls")
+    with serving(*arguments) as (_, url):
+        endpoint = replace(Endpoint.parse(url), host=reached)
+        with Connection(endpoint) as connection:
+            assert connection.command("PING") == Status("PONG")
 
 
 def test_probe(server: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -71,6 +72,7 @@ class Connection:
         self._last_words: tuple[bytes, str] | None = None
         self.moved_at = self._stalled_since = asyncio.get_running_loop().time()
         self._left = 0
+        self._asking = False
 
     # -- session.Wire
 
@@ -188,8 +190,20 @@ class Connection:
         if left and now - self._stalled_since > patience:
             self.client.transport.abort()
             self.close(f"it did not read its replies for {patience:g} s")
-        elif idle and now - self.moved_at > idle:
-            self.close(f"idle for {idle:g} s")
+        elif idle and now - self.moved_at > idle and self._server is not None and not self._asking:
+            self._asking = True
+            self.run(self._end_idle(self._server, idle))
+
+    async def _end_idle(self, server: Side, idle: float) -> None:
+        """Who waits in a blocking command or for messages is not idle; the server knows who does."""
+        moved_at, port = self.moved_at, server.transport.get_extra_info("sockname")[1]
+        with contextlib.suppress(UpstreamError):
+            waits = waiting(await self._shared.ask([b"CLIENT", b"LIST"]), port)
+            if waits:
+                self.moved_at = asyncio.get_running_loop().time()
+            elif moved_at == self.moved_at:
+                self.close(f"idle for {idle:g} s")
+        self._asking = False
 
     async def _connect(self) -> None:
         upstream = self._shared.plan.upstream
@@ -252,6 +266,12 @@ def _reading(transport: asyncio.Transport, *, on: bool) -> None:
         transport.resume_reading()
     else:
         transport.pause_reading()
+
+
+def waiting(clients: bytes, port: int) -> bool:
+    """Whether CLIENT LIST shows the client of this port as blocked, subscribed, a monitor or a replica."""
+    line = re.search(rb"^.*? addr=\S*:%d .*? flags=(\S+) .*$" % port, clients, re.MULTILINE)
+    return line is not None and bool(set(line[1]) & set(b"bPOS"))
 
 
 def _raise(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ import redis
 from harness.endpoint.address import Endpoint
 from harness.endpoint.certificate import make_certificate
 from harness.endpoint.client import connect
+from harness.endpoint.simulated.connection import waiting
 from harness.endpoint.simulated.requests import as_array
 from harness.resp.connection import Connection
 from harness.resp.replies import ErrorReply, Status
@@ -293,6 +294,28 @@ def test_limits_of_clients_and_of_idleness(server: Endpoint, tmp_path: Path) -> 
             assert second.rest() == b"-ERR max number of clients reached\r\n"
         assert first.rest() == b""
     assert "idle for 0.5 s" in (tmp_path / "endpoint.log").read_text()
+
+
+def test_who_waits_is_not_idle(server: Endpoint, tmp_path: Path) -> None:
+    limited = simulated(server, "redis-enterprise", tmp_path, idle_s=0.5)
+    with limited as endpoint, Raw(endpoint) as blocked, Raw(endpoint) as subscriber, Raw(server) as direct:
+        subscriber.ask(b"SUBSCRIBE waiting\r\n", b"*3\r\n$9\r\nsubscribe\r\n$7\r\nwaiting\r\n:1\r\n")
+        blocked.ask(b"DEL waited\r\n", b":0\r\n")
+        blocked.send(b"BLPOP waited 0\r\n")
+        for _ in range(3):  # each of these comes and is found idle, in turn
+            with Raw(endpoint) as idle:
+                assert idle.rest() == b""
+        direct.ask(b"RPUSH waited v\r\nPUBLISH waiting m\r\n", b":1\r\n:1\r\n")
+        blocked.ask(b"", b"*2\r\n$6\r\nwaited\r\n$1\r\nv\r\n")
+        subscriber.ask(b"", b"*3\r\n$7\r\nmessage\r\n$7\r\nwaiting\r\n$1\r\nm\r\n")
+
+
+def test_who_waits_by_the_server_s_own_words() -> None:
+    clients = b"".join(
+        b"id=%d addr=127.0.0.1:%d laddr=127.0.0.1:1 name= flags=%b db=0 sub=0\n" % (port, port, flags)
+        for port, flags in ((10, b"N"), (11, b"b"), (12, b"P"), (110, b"bx"))
+    )
+    assert [waiting(clients, port) for port in (10, 11, 12, 110, 1)] == [False, True, True, True, False]
 
 
 def test_tls_with_an_authority_made_for_it(server: Endpoint, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ DANGEROUS |= {"config|set", "config|rewrite", "acl|deluser", "multi", "exec", "m
 PRODUCTS = [name for name in profiles() if name != "oss" and profile(name.partition("/")[0]).name == name] + [
     "azure-managed-redis/enterprise",
     "redis-enterprise/oss-cluster",
+    "redis-enterprise/sharded",
+    "azure-managed-redis/no-cluster",
 ]
 
 
@@ -78,6 +80,7 @@ def admin_commands(server: Endpoint) -> set[str]:
 
 def refused_by(name: str, server: Endpoint) -> set[str]:
     """What the product refuses, in the spelling of COMMAND LIST."""
+    name = SAME.get(name, name)
     everything = facts()["profiles"]
     enterprise, elasticache = everything["redis-enterprise"], everything["elasticache"]
     core = enterprise["blocked_core"] + enterprise["blocked_not_yet_implemented"]
@@ -126,7 +129,11 @@ OTHER = {
 }
 
 
+SAME = {"redis-enterprise/sharded": "redis-enterprise", "azure-managed-redis/no-cluster": "azure-managed-redis"}
+
+
 def wording(name: str, command: str, refused: set[str]) -> str:
+    name = SAME.get(name, name)
     first, _, last = command.partition("|")
     if name == "azure-managed-redis/enterprise" and first == "cluster":
         return "ERR command is not allowed"
