@@ -223,7 +223,7 @@ class ImageChooser:
             elif fits(requested, family, version):
                 fitting.append(image)
         if exact:  # what was built here knows its packages
-            return min(exact, key=lambda image: not image.reference.startswith(LABEL))
+            return min(exact, key=lambda image: not image.reference.startswith(f"{LABEL}/"))
         return max(fitting, key=lambda image: version_key(image.name), default=None)
 
     def _brought(self, requested: str) -> Image:

@@ -140,7 +140,7 @@ def test_an_image_is_made_once_is_small_and_knows_its_packages(client: Any) -> N
         again.reference, ["--version"], entrypoint="redis-server", remove=True, network_disabled=True
     )
     assert shown.startswith(b"Valkey server v=9.1.2")
-    assert [image.name for image in find_images(client)].count(again.name) == 1
+    assert [image.reference for image in find_images(client)].count(again.reference) == 1
 
 
 @pytest.mark.container
