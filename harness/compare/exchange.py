@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from harness.compare.frame import Ends
 from harness.compare.pace import Pace
 from harness.endpoint.allowed import Argument
 from harness.resp import encode
@@ -38,7 +39,8 @@ class Mode(Enum):
 class Ask:
     """Commands for both sides (empty where one is not asked). count: commands for one side; elements: what they ask
     for at most, 0 for single values; kind: the type whose values are read, "" otherwise; cut: how a reply begins of
-    which there may be more than was asked for, which never counts as the same (b"": none does).
+    which there may be more than was asked for, which never counts as the same (b"": none does). ends: strings of an
+    element, where the marks of the first and the last one are wanted (see `frame`), else 0.
     """
 
     mode: Mode
@@ -48,19 +50,22 @@ class Ask:
     elements: int = 0
     kind: str = ""
     cut: bytes = b""
+    ends: int = 0
 
 
 @dataclass(slots=True)
 class Answer:
     """same, size, head, tail: for SAME (size in bytes of A's part; head, tail: of what was the same, where it began and
-    how it ended). lines_a, lines_b: for LINES. a, b: for REPLIES. took_s: the most that lay between
-    both sides' reads.
+    how it ended; first, last: the marks that were asked for). lines_a, lines_b: for LINES. a, b: for REPLIES. took_s:
+    the most that lay between both sides' reads.
     """
 
     same: bool = True
     size: int = 0
     head: bytes = b""
     tail: bytes = b""
+    first: str = ""
+    last: str = ""
     lines_a: bytes = b""
     lines_b: bytes = b""
     a: list[Reply] | None = None
@@ -142,7 +147,7 @@ class Exchange:
         ask, lane = waiting.ask, waiting.lane
         answer = Answer()
         if ask.mode is Mode.SAME:
-            answer = same_until(lane.a, lane.b, waiting.mark, ask.cut)
+            answer = same_until(lane.a, lane.b, waiting.mark, ask.cut, ask.ends)
         elif ask.mode is Mode.LINES:
             answer.lines_a = bytes_until(lane.a, waiting.mark) if ask.a else b""
             answer.lines_b = bytes_until(lane.b, waiting.mark) if ask.b else b""
@@ -153,16 +158,16 @@ class Exchange:
         return answer
 
 
-EDGE = 512  # bytes that are kept of where an answer begins and ends
+EDGE = 4096  # bytes that are kept of where an answer begins and ends
 
 
-def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"") -> Answer:
+def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"", ends: int = 0) -> Answer:
     """Whether both send the same bytes up to this mark, and A's number of bytes. Takes everything with the mark.
 
     What may hold an error reply does not count as the same: two sides that refuse the same command agree on nothing.
-    Nor does what may begin like `cut`, where that is given.
+    Nor does what may begin like `cut`, where that is given. ends: as for an Ask.
     """
-    answer = Answer()
+    answer, watched = Answer(), Ends(ends) if ends else None
     least_a = least_b = len(mark)
     while True:
         part_a, part_b = a.peek(least_a), b.peek(least_b)
@@ -172,7 +177,7 @@ def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"") -> A
             answer.same = end_a == end_b and piece == part_b[:end_b] and not _suspicious(part_a, cut, answer.size)
             a.skip(end_a + len(mark))
             b.skip(end_b + len(mark))
-            _remember(answer, piece)
+            _remember(answer, piece, watched)
             return answer
         both = min(len(part_a) if end_a < 0 else end_a + len(mark), len(part_b) if end_b < 0 else end_b + len(mark))
         safe = both - len(mark) + 1  # a mark may have begun in what is left
@@ -186,11 +191,14 @@ def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"") -> A
         if safe > 0:
             a.skip(safe)
             b.skip(safe)
-            _remember(answer, piece)
+            _remember(answer, piece, watched)
         least_a, least_b = _next_least(len(part_a) - max(safe, 0), len(part_b) - max(safe, 0), len(mark))
 
 
-def _remember(answer: Answer, piece: bytearray) -> None:
+def _remember(answer: Answer, piece: bytearray, watched: Ends | None) -> None:
+    if watched is not None:
+        watched.feed(piece)
+        answer.first, answer.last = watched.first, watched.last
     if len(answer.head) < EDGE:
         answer.head += bytes(piece[: EDGE - len(answer.head)])
     answer.tail = bytes(piece[-EDGE:]) if len(piece) >= EDGE else (answer.tail + piece)[-EDGE:]

@@ -12,35 +12,40 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.compare.detail import LOOK_AHEAD, list_difference, string_difference
-from harness.compare.exchange import EDGE, Answer, Ask, Lane, Mode, Steps
-from harness.compare.frame import HEAD, Frame, frame_of, joined, moved
+from harness.compare.exchange import Answer, Ask, Lane, Mode, Steps
+from harness.compare.frame import HEAD, Frame, first_bulks, frame_of, last_bulks, mark_of, moved
 from harness.compare.members import hash_by_name, set_by_name, sorted_set_by_name
 from harness.compare.model import Finding
 from harness.compare.streams import stream
 from harness.compare.values import UnreadableError, Words, elements, text
 from harness.compare.work import WINDOW_BYTES, Large, Work
 from harness.endpoint import digest_script
-from harness.resp.encode import KEY
+from harness.resp.encode import KEY, bulk
 from harness.resp.replies import ErrorReply, Reply
 
 FIRST_PIECE = 8  # elements
 _MOST = 20_000  # elements in a piece
 _GROWTH = 8
+_TRIES = 3  # to see a piece the same on both sides, where no difference stays
+_FEW = 512  # elements in a piece of which each is looked at as it arrives, since they may be long
 _FINEST = 64  # elements below which a digest is not worth its round trip
 _COUNT = {"LRANGE": "LLEN", "ZRANGE": "ZCARD"}
 _BULKS = {"LRANGE": 1, "ZRANGE": 2}  # strings for one element
 
 T = TypeVar("T")
+Place = tuple[str, int, int]  # command, first and last index
 
 
 @dataclass
 class _Piece:
-    """How many elements (bytes, for a string) are asked for at a time. tail: how the piece before ended."""
+    """How many elements (bytes, for a string) are asked for at a time. first, last: marks of its first and last element
+    (see `frame`), "" where they can't be told.
+    """
 
     size: int
     most: int
-    tail: bytes = b""
-    torn: bool = False  # whether this piece does not begin where the one before ended
+    first: str = ""
+    last: str = ""
 
     def learn(self, asked: int, size: int) -> None:
         fits = WINDOW_BYTES * max(asked, 1) // max(size, 1)
@@ -86,25 +91,40 @@ def _by_index(
         item.length_a, item.length_b = item.frames[0][0], item.frames[1][0]
     piece = _Piece(FIRST_PIECE, _MOST)
     while item.position < max(item.length_a, item.length_b):
-        first, last = max(0, item.position - 1), item.position + piece.size - 1
-        same = yield from _same(work, lane, item, (command, first, last), piece)
-        if piece.torn:
+        place = command, max(0, item.position - 1), item.position + piece.size - 1
+        for _ in range(_TRIES):
+            if same := (yield from _same(work, lane, item, place, piece)):
+                break
+            if (yield from differing(*place[1:])):
+                return
+            if same := (yield from _same_parsed(work, lane, item, place, piece)):
+                break
+        if not same or (item.position and (not item.joint or item.joint != piece.first)):
             work.moving(item.subject, item.expires_at)
             return
-        if not same and (yield from differing(first, last)):
-            return
-        item.position = last + 1
+        item.position, item.joint = place[2] + 1, piece.last
     after = yield from _frames(lane, item, command)
     if moved(item.frames, after):
         work.moving(item.subject, item.expires_at)
+
+
+def _same_parsed(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> Generator[Ask, Answer, bool]:
+    """Whether this piece of a list, which was not the same as bytes, is the same by its elements; by digests, not."""
+    command, first, last = place
+    if work.digest and last - first + 1 >= _FINEST:
+        return False
+    a, b = yield from _both(lane, item, (command, KEY, first, last), elements)
+    piece.first, piece.last = (mark_of(bulk(a[at])) for at in (0, -1)) if a else ("", "")
+    return a == b
 
 
 def _frames(lane: Lane, item: Large, command: str) -> Generator[Ask, Answer, list[Frame]]:
     """Length and beginning on A and on B. The beginning is compared as it comes, and a glimpse of it kept."""
     a, b = yield from _lengths(lane, item, _COUNT[command], "frame")
     words = (command, KEY, 0, HEAD - 1 if HEAD * item.weight <= WINDOW_BYTES else 0)
-    answer = yield Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, HEAD, item.subject.kind)
-    head = answer.head if answer.same else b""
+    asked = lane.pack_each([item.subject.key], words)
+    answer = yield Ask(Mode.SAME, *asked, 1, HEAD, item.subject.kind, ends=_BULKS[command])
+    head = answer.head + answer.first.encode() if answer.same else b""
     return [frame_of(a, head), frame_of(b, head)]
 
 
@@ -174,9 +194,6 @@ def _lengths(lane: Lane, item: Large, command: str, kind: str = "length") -> Gen
     return (a if isinstance(a, int) else 0), (b if isinstance(b, int) else 0)
 
 
-Place = tuple[str, int, int]  # command, first and last index
-
-
 def _same(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> Generator[Ask, Answer, bool]:
     """Whether this piece is the same on both sides; by digests where both sides compute them, to save the link."""
     command, first, last = place
@@ -184,17 +201,21 @@ def _same(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> G
     words: Words = (command, KEY, first, last, *(("WITHSCORES",) if command == "ZRANGE" else ()))
     elements_asked = asked if command != "GETRANGE" else asked // 64
     if not work.digest or asked < _FINEST:
-        answer = yield Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, elements_asked, item.subject.kind)
+        strings = _BULKS.get(command, 0)
+        ends = strings if asked <= _FEW else 0
+        payloads = lane.pack_each([item.subject.key], words)
+        answer = yield Ask(Mode.SAME, *payloads, 1, elements_asked, item.subject.kind, ends=ends)
         piece.learn(asked, answer.size)
-        if command in _BULKS and answer.same:
-            piece.torn = first > 0 and not joined(piece.tail, answer.head, _BULKS[command])
-        piece.tail = answer.tail[-EDGE:] if answer.same else b""
+        if strings:
+            piece.first = answer.first or mark_of(first_bulks(answer.head, strings))
+            piece.last = answer.last or mark_of(last_bulks(answer.tail, strings))
         return answer.same
     call = (work.digest, _SCRIPT[command], 1, item.subject.key, first, last)
     answer = yield Ask(Mode.REPLIES, lane.a.pack(*call), lane.b.pack(*call), 1, elements_asked, "digest")
     a, b = (answer.a or [None])[0], (answer.b or [None])[0]
     if isinstance(a, bytes) and isinstance(b, bytes):
-        piece.size, piece.tail = min(piece.most, piece.size * _GROWTH), b""
+        piece.size = min(piece.most, piece.size * _GROWTH)
+        _, piece.first, piece.last = [*(each.decode("ascii", "replace") for each in a.split(b" ")), "", ""][:3]
         return a == b
     refusal = next((str(each) for each in (a, b) if isinstance(each, ErrorReply)), "no digest")
     work.without_digest(refusal)

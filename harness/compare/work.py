@@ -21,7 +21,8 @@ class Large:
     """A value that is compared piece by piece; its fields are all that a stored state needs to go on.
 
     position: index of the next piece; cursor: of the next page of members, of B once `on_b`, or where a stream goes on;
-    weight: bytes of an element, 0 unknown; expires_at: as in Found; frames: A's and B's (see `frame`).
+    weight: bytes of an element, 0 unknown; expires_at: as in Found; frames: A's and B's (see `frame`);
+    joint: the mark of the element before `position`.
     """
 
     subject: Subject
@@ -31,6 +32,7 @@ class Large:
     weight: int = 0
     position: int = 0
     cursor: str = ""
+    joint: str = ""
     on_b: bool = False
     frames: list[Frame] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
