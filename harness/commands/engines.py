@@ -33,7 +33,8 @@ def command(context: click.Context, engine_paths: tuple[str, ...], as_json: bool
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "every", is_flag=True, help="Every engine of the catalogue that Debian's archive holds.")
 @click.option("--mirror", metavar="URL", help="Of Debian's archive; default: the one that this machine's apt uses.")
-def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> int:
+@click.option("--refresh", is_flag=True, help="Ask the archive for newer versions of what is at hand, too.")
+def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None, refresh: bool) -> int:
     """Fetch engines from Debian's packages into a cache, without installing anything; works for any user."""
     from harness.engine.apt_root import check_mirror
     from harness.engine.catalogue import CATALOGUE
@@ -46,7 +47,7 @@ def fetch_command(names: tuple[str, ...], every: bool, mirror: str | None) -> in
         check_mirror(mirror)
     output = Output()
     try:
-        fetched = fetch(list(dict.fromkeys(wanted)), mirror=mirror, tell=aside)
+        fetched = fetch(list(dict.fromkeys(wanted)), mirror=mirror, refresh=refresh, tell=aside)
     except SetupError as error:
         raise SetupError(f"{error}\n{_still_possible()}") from None
     for engine in fetched:

@@ -179,14 +179,21 @@ class AptRoot:
         self._apt("install", "-qq", "--yes", "--download-only", "-t", suite, package)
         return sorted(self._archives.glob("*.deb"))
 
+    def candidate(self, package: str, suite: str) -> str | None:
+        """The package's version that the suite now offers; None where it offers none."""
+        told = self._apt("policy", package, program="apt-cache", options=("-o", f"APT::Default-Release={suite}"))
+        found = re.search(r"^\s*Candidate: (\d\S*)", told, re.MULTILINE)
+        return found[1] if found else None
+
     def forget_packages(self) -> None:
         """So that the next package's closure stands alone."""
         for package in self._archives.glob("*.deb"):
             package.unlink()
 
-    def _apt(self, *arguments: str) -> None:
+    def _apt(self, *arguments: str, program: str = "apt-get", options: Sequence[str] = ()) -> str:
+        """What it printed; SetupError with its reason."""
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-        command = ["apt-get", "-c", str(self._folder / "apt.conf"), *arguments]
+        command = [program, "-c", str(self._folder / "apt.conf"), *options, *arguments]
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -206,6 +213,7 @@ class AptRoot:
                 _without_logins(f"Debian's archive at {where} can't be used:\n  {shown}\n")
                 + f"another mirror is given by --mirror URL or {MIRROR_VARIABLE}"
             )
+        return done.stdout
 
     def _sources(self) -> str:
         # A suite that has been archived keeps its signature, and its date of expiry passes.

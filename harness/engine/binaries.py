@@ -175,5 +175,12 @@ def _not_at_hand(problem: str, requested: str, survey: _Survey) -> str:
         if requested and listed.suite and fits(requested, listed.family, listed.version)
     ]
     lines += [f"  to get it: {way}" for way in ways]
+    lines += [
+        f"  fetched in its place, as Debian {engine.suite} no longer had it: {engine.name}"
+        for listed in CATALOGUE
+        for engine in fetched()
+        if requested and listed.suite and fits(requested, listed.family, listed.version)
+        if (engine.suite, engine.package) == (listed.suite, listed.package)
+    ]
     lines.append(f"  or put a server on PATH, or give one: --engine-path {requested or 'NAME'}=PATH")
     return "\n".join(lines)

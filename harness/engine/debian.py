@@ -42,34 +42,31 @@ def in_archive(name: str) -> Listed:
     return fitting[-1]
 
 
-def at_hand(listed: Listed) -> Fetched | None:
-    """What was fetched for this entry of the catalogue and runs; its version may be newer than the entry's."""
-    candidates = [each for each in fetched() if (each.suite, each.package) == (listed.suite, listed.package)]
-    exact = [each for each in candidates if each.name == listed.name]
-    return next((each for each in (*exact, *candidates) if _runs(each)), None)
+def at_hand(listed: Listed, package_version: str | None = None) -> Fetched | None:
+    """What was fetched for this entry of the catalogue and runs: of just its name, or of this package's version."""
+    for each in fetched():
+        same = each.packages.get(each.package) == package_version if package_version else each.name == listed.name
+        if (each.suite, each.package) == (listed.suite, listed.package) and same and _runs(each):
+            return each
+    return None
 
 
-def _runs(engine: Fetched) -> bool:
-    """Whether it still says of itself what it said when it was fetched: a damaged one is fetched again."""
-    try:
-        return _version(engine) == engine.version
-    except (SetupError, OSError):
-        return False
+def fetch(
+    wanted: Sequence[Listed], *, mirror: str | None = None, refresh: bool = False, tell: Tell = lambda line: None
+) -> list[Fetched]:
+    """Fetch these engines unless they are at hand; where the archive has replaced one, what it now has of that suite.
 
-
-def fetch(wanted: Sequence[Listed], *, mirror: str | None = None, tell: Tell = lambda line: None) -> list[Fetched]:
-    """Fetch these engines unless they are at hand. tell: hears a line for each engine.
-
-    SetupError where the archive can't be had, with the reason.
+    refresh: ask the archive for what it now has of each, whatever is at hand. tell: hears a line for each engine that
+    was fetched. SetupError where the archive can't be had, with the reason.
     """
-    found = {listed: engine for listed in wanted if (engine := at_hand(listed))}
+    found = {} if refresh else {listed: engine for listed in wanted if (engine := at_hand(listed))}
     missing = [listed for listed in wanted if listed not in found]
     try:
         archive = find_archive(mirror) if missing else None
         for base in dict.fromkeys(_base(listed) for listed in missing):
             assert archive is not None
             group = [listed for listed in missing if _base(listed) == base]
-            found.update(_fetch_group(base, group, archive, tell))
+            found.update(_fetch_group(base, group, archive, refresh, tell))
     except OSError as error:
         raise SetupError(f"{error.filename or cache_folder()}: {error.strerror}; engines are kept there") from None
     return [found[listed] for listed in wanted]
@@ -79,7 +76,9 @@ def _base(listed: Listed) -> str:
     return str(listed.suite).removesuffix("-backports")
 
 
-def _fetch_group(base: str, group: Sequence[Listed], archive: Archive, tell: Tell) -> dict[Listed, Fetched]:
+def _fetch_group(
+    base: str, group: Sequence[Listed], archive: Archive, refresh: bool, tell: Tell
+) -> dict[Listed, Fetched]:
     """Engines of one release: they share its lists."""
     folder = cache_folder()
     (folder / "engines").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,25 +86,27 @@ def _fetch_group(base: str, group: Sequence[Listed], archive: Archive, tell: Tel
     suites = list(dict.fromkeys([base, *(str(listed.suite) for listed in group)]))
     lock = locked(folder / f"fetch-{base}.lock", lambda: tell(f"another fetch from {base} is under way: waiting"))
     with lock as descriptor:
-        missing = [listed for listed in group if at_hand(listed) is None]
-        if missing:
+        found = {} if refresh else {listed: engine for listed in group if (engine := at_hand(listed))}
+        if len(found) < len(group):
             root = AptRoot(lists, suites, archive, descriptor)
             root.update()
-            for listed in missing:
-                _fetch_one(listed, root)
-                tell(_told(listed))
+            for listed in (one for one in group if one not in found):
+                offered = root.candidate(str(listed.package), str(listed.suite))
+                engine = at_hand(listed, offered)
+                if engine is None:
+                    engine = _fetch_one(listed, root)
+                    tell(_told(listed, engine))
+                found[listed] = engine
             shutil.rmtree(lists)
-    return {listed: engine for listed in group if (engine := at_hand(listed))}
+    return found
 
 
-def _told(listed: Listed) -> str:
-    engine = at_hand(listed)
-    assert engine is not None
+def _told(listed: Listed, engine: Fetched) -> str:
     newer = "" if engine.name == listed.name else f" (the archive no longer has {listed.name})"
     return f"{engine.name}{newer}: {engine.origin}"
 
 
-def _fetch_one(listed: Listed, root: AptRoot) -> None:
+def _fetch_one(listed: Listed, root: AptRoot) -> Fetched:
     package = str(listed.package)
     archives = root.download(package, str(listed.suite))
     being_made = cache_folder() / "engines" / f".{listed.name}.new"
@@ -123,6 +124,7 @@ def _fetch_one(listed: Listed, root: AptRoot) -> None:
     final = being_made.with_name(engine.name)
     shutil.rmtree(final, ignore_errors=True)
     being_made.rename(final)
+    return replace(engine, folder=final)
 
 
 def _unpack(archives: Iterable[Path], tree: Path, family: str) -> Iterator[tuple[str, str]]:
@@ -222,6 +224,14 @@ def _version(engine: Fetched) -> str:
             f"the server in {engine.origin} doesn't run here: {(shown.stderr or shown.stdout).strip()[:200]}"
         )
     return said[2]
+
+
+def _runs(engine: Fetched) -> bool:
+    """Whether its program still answers as the engine that it was."""
+    try:
+        return _version(engine) == engine.version
+    except (SetupError, OSError):
+        return False
 
 
 def _triplet() -> str:

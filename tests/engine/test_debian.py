@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness.cli import run_command_line
+from harness.engine import debian
+from harness.engine.apt_root import Archive
 from harness.engine.binaries import choose, find_engines
-from harness.engine.cache import fetched
+from harness.engine.cache import Fetched, fetched, write_about
 from harness.engine.debian import at_hand, fetch, in_archive
 from harness.errors import SetupError, UsageError
 from harness.runtime.readiness import wait_until
@@ -61,6 +63,9 @@ def test_a_fetched_engine_is_found_says_where_it_is_from_and_is_not_fetched_agai
     assert chosen.program == engine.program
     assert chosen.origin.startswith("package redis-server 5:6.0.16-1")
     assert chosen.origin.endswith("of Debian bullseye")
+    monkeypatch.delenv("HARNESS_DEBIAN_MIRROR")
+    assert fetch([in_archive("redis-6.0.16")], refresh=True, tell=heard.append) == [engine]
+    assert heard == []  # the archive has no newer one
     assert sum(path.stat().st_size for path in engine.root.rglob("*") if not path.is_symlink()) < 40e6
 
 
@@ -109,6 +114,70 @@ def test_a_damaged_engine_is_told_of_and_fetched_again(
     assert re.search(said, capsys.readouterr().out)
     (engine,) = fetch([in_archive("redis-6.0.16")])
     assert choose("redis-6.0.16").program == engine.program == program
+
+
+def made(cache: Path, version: str, name: str = "") -> Fetched:
+    """As fetched from sid, in the cache; its server says its version and no more."""
+    folder = cache / "engines" / (name or f"redis-{version}")
+    folder.mkdir(parents=True)
+    engine = Fetched("redis", version, "sid", "redis-server", {"redis-server": f"5:{version}-1"}, folder)
+    engine.program.write_text(f"#!/bin/sh\necho Redis server v={version} sha=0\n")
+    engine.program.chmod(0o755)
+    write_about(engine)
+    return engine
+
+
+@pytest.fixture
+def sid(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An archive whose sid offers the last of these versions."""
+    offered = ["8.0.3"]
+
+    class Root:
+        def __init__(self, folder: Path, *more: object) -> None:
+            folder.mkdir(parents=True)
+
+        def update(self) -> None: ...
+
+        def candidate(self, package: str, suite: str) -> str:
+            return f"5:{offered[-1]}-1"
+
+    monkeypatch.setattr(debian, "AptRoot", Root)
+    monkeypatch.setattr(debian, "find_archive", lambda mirror: Archive("http://example.invalid", Path("none")))
+    monkeypatch.setattr(debian, "_fetch_one", lambda listed, root: made(cache, offered[-1]))
+    return offered
+
+
+def test_what_the_archive_now_has(cache: Path, sid: list[str]) -> None:
+    heard: list[str] = []
+
+    def names(*, refresh: bool = False) -> list[str]:
+        heard.clear()
+        return [engine.name for engine in fetch([in_archive("redis-8.0.6")], refresh=refresh, tell=heard.append)]
+
+    made(cache, "8.0.3")
+    assert (names(), heard) == (["redis-8.0.3"], [])  # the archive was asked, and has no other
+    with pytest.raises(SetupError, match=r"fetched in its place, as Debian sid no longer had it: redis-8\.0\.3"):
+        choose("redis-8.0.6")
+    sid.append("8.0.6")
+    assert (names(), len(heard)) == (["redis-8.0.6"], 1)
+    sid.append("8.2.0")
+    assert (names(), heard) == (["redis-8.0.6"], [])  # at hand by just its name
+    assert (names(refresh=True), heard) == (
+        ["redis-8.2.0"],
+        ["redis-8.2.0 (the archive no longer has redis-8.0.6): package redis-server 5:8.2.0-1 of Debian sid"],
+    )
+    assert (names(refresh=True), heard) == (["redis-8.2.0"], [])
+
+
+def test_what_no_longer_runs_is_fetched_again(cache: Path, sid: list[str]) -> None:
+    made(cache, "8.0.6").program.write_text("#!/bin/sh\nexit 127\n")
+    sid.append("8.2.0")
+    assert [engine.name for engine in fetch([in_archive("redis-8.0.6")])] == ["redis-8.2.0"]
+
+
+def test_a_fetch_under_way_is_none(cache: Path) -> None:
+    made(cache, "8.0.6", ".redis-8.0.6.new")
+    assert fetched() == []
 
 
 def test_an_archive_that_cannot_be_had_leaves_nothing_that_looks_done(cache: Path) -> None:

@@ -24,8 +24,8 @@ def test_the_job_calls_what_there_is(name: str) -> None:
     used = set(re.findall(r"--[a-z-]+", called[1])) | {"--baseline"}
     assert used <= known
     assert {"--json", "--html", "--markdown", "--junit"} <= used
-    assert "harness engines fetch --all" in text
-    assert {"--all"} <= {option for parameter in engines.fetch_command.params for option in parameter.opts}
+    assert "harness engines fetch --all --refresh" in text
+    assert {"--all", "--refresh"} <= {option for parameter in engines.fetch_command.params for option in parameter.opts}
 
 
 def test_the_same_by_hand() -> None:
