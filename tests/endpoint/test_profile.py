@@ -135,6 +135,18 @@ def test_another_product_is_data_only(tmp_path: Path) -> None:
     assert made_up.gaps == ("ports.other: 7778", "colour: blue")
 
 
+def test_limits_and_the_word_for_an_absent_server_are_data(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    limits = "select: 4, unavailable: ERR gone, max_clients: 7, idle_s: 300,"
+    file.write_text("gaps_of_all: [this, that]\n" + MADE_UP.replace("select: 4,", limits))
+    made_up = read_profiles(file)["made-up"]
+
+    behaviour = made_up.behaviour
+    assert (behaviour.unavailable, behaviour.max_clients, behaviour.idle_s) == ("ERR gone", 7, 300.0)
+    assert made_up.gaps[-2:] == ("this", "that")
+    assert all("server behind is away" in str(one.gaps) for name, one in profiles().items() if name != "oss")
+
+
 def test_a_rule_with_a_slip_of_the_pen_is_no_rule(tmp_path: Path) -> None:
     file = tmp_path / "profiles.yaml"
     file.write_text(MADE_UP.replace("refused: [", "refuse: ["))

@@ -80,7 +80,6 @@ def admin_commands(server: Endpoint) -> set[str]:
 
 def refused_by(name: str, server: Endpoint) -> set[str]:
     """What the product refuses, in the spelling of COMMAND LIST."""
-    name = SAME.get(name, name)
     everything = facts()["profiles"]
     enterprise, elasticache = everything["redis-enterprise"], everything["elasticache"]
     core = enterprise["blocked_core"] + enterprise["blocked_not_yet_implemented"]
@@ -88,9 +87,11 @@ def refused_by(name: str, server: Endpoint) -> set[str]:
     lists = {
         "redis-enterprise": core + cluster,
         "redis-enterprise/oss-cluster": core,
+        "redis-enterprise/sharded": core + cluster,
         "redis-cloud": [*core, *cluster, "WAIT"],
         "azure-managed-redis": [*core, "SELECT"],
         "azure-managed-redis/enterprise": [*core, *cluster, "SELECT"],
+        "azure-managed-redis/no-cluster": [*core, *cluster, "SELECT"],
         "azure-cache-for-redis": everything["azure-cache-for-redis"]["simulation"]["refused"],
         "elasticache": elasticache["blocked"],
         "elasticache-serverless": elasticache["blocked"] + everything["elasticache-serverless"]["blocked_extra"],
