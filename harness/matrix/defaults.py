@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from harness.errors import UsageError
 from harness.matrix.features import FEATURES, SMALL
@@ -24,7 +25,7 @@ def named_features(text: str | None) -> tuple[str, ...]:
 
 def named_syncs(text: str | None) -> tuple[str, ...]:
     """Of "full,partial"; UsageError names the one that there is not."""
-    return _named(text or "full", "--sync", GROUPS, tuple(SYNCS))
+    return _named("full" if text is None else text, "--sync", GROUPS, tuple(SYNCS))
 
 
 def _named(text: str, option: str, groups: dict[str, tuple[str, ...]], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -36,5 +37,5 @@ def _named(text: str, option: str, groups: dict[str, tuple[str, ...]], known: tu
         elif name in known:
             chosen.append(name)
         else:
-            raise UsageError(f"{option} {text}: no {name!r}; there are {', '.join((*groups, *known))}")
+            raise UsageError(f"{option} {shlex.quote(text)}: no {name!r}; there are {', '.join((*groups, *known))}")
     return tuple(dict.fromkeys(chosen))

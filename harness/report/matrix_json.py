@@ -134,7 +134,7 @@ def read(path: Path) -> Matrix:
     try:
         matrix = _matrix(told)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        what = f"{type(error).__name__}: {error}"
+        what = f"there is no {error}" if isinstance(error, KeyError) else "a value in it is of another kind"
         raise UsageError(f"{path}: no matrix ({what}); expected a file that `harness matrix --json` wrote") from None
     seen: set[Key] = set()
     for cell in matrix.cells:

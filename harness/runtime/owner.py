@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from harness.errors import HarnessError
 from harness.runtime.labels import new_marker
-from harness.runtime.watchdog import DEAF_TO, MARKER_VARIABLE, started
+from harness.runtime.watchdog import DEAF_TO, MARKER_VARIABLE, marked, started
 
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
 # Keeps what it is told until its standard input ends, and hands it to the script that cleans up.
@@ -98,15 +98,28 @@ class Owner:
         self._in_docker.discard(what)
 
     def condemn(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a process of ours and its own children; nothing where it has ended. `stop` then waits for it: several
-        that are condemned first end side by side.
+        """Kill a process of ours and its own children, also where it has ended and they have not. `stop` then
+        waits for it: several that are condemned first end side by side.
         """
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
                 os.killpg(process.pid, signal.SIGKILL)
+        else:
+            self._end_orphans(process.pid)
+
+    def _end_orphans(self, group: int) -> None:
+        """What a process that ended by itself has left in its group; its number may be another's by now, so that only
+        what carries our marker is ended.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, 0)
+            for pid in marked(self.marker, []):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    if os.getpgid(pid) == group:
+                        os.kill(pid, signal.SIGKILL)
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a process of ours and its own children at once, and wait for its end; nothing where it has ended."""
+        """Kill a process of ours and its own children at once, and wait for its end."""
         self.condemn(process)
         process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):

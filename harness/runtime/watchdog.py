@@ -87,7 +87,7 @@ def sweep(marker: str, pids: dict[int, str], folders: list[str]) -> None:
     quiet = 0
     while quiet < 3 and time.monotonic() < give_up:
         living = {pid for pid, start in pids.items() if start and started(pid) == start}
-        living |= set(_marked(marker, folders))
+        living |= set(marked(marker, folders))
         for pid in living:
             _kill(pid)
         for folder in folders:
@@ -97,7 +97,7 @@ def sweep(marker: str, pids: dict[int, str], folders: list[str]) -> None:
         time.sleep(0.02)
 
 
-def _marked(marker: str, folders: list[str]) -> list[int]:
+def marked(marker: str, folders: list[str]) -> list[int]:
     """Every process of ours that carries the marker, or works in one of the folders; Linux only."""
     if not os.path.isdir(_PROC + "/self"):
         return []

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import run_command_line
+from harness.commands.matrix import _tell_newest
+from harness.engine.binaries import Engine
 from tests.support.broken_engine import adding, proxied
 from tests.support.servers import program
 
@@ -89,12 +91,40 @@ def test_a_changed_answer_ends_with_1_and_says_what_changed(tmp_path: Path, caps
         (("--engines-file", "/nowhere/e.yaml"), "/nowhere/e.yaml: No such file"),
         (("--scenario", "/nowhere/s.yaml"), "/nowhere/s.yaml"),
         (("--jobs", "0"), "--jobs"),
+        (("--engines", ""), "--engines '': expected names of engines"),
+        (("--sync", ""), "--sync '': no ''; there are full"),
+        (("--engines", "real", "--pair", "real:redis-7"), "--pair real:redis-7: redis-7 is not among --engines real"),
+        (("--json", "/proc/m.json"), "/proc/m.json: can't be written: No such file"),
         (("--property",), "--property goes with --scenario"),
     ],
 )
 def test_what_it_can_not_be_asked(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends(*REDIS, *arguments) == 4
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_short_name_says_which_engine_it_stands_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = [
+        Engine(f"redis-{version}", "redis", version, Path(program("redis-server")), "PATH")
+        for version in ("7.0.9", "8.0")
+    ]
+    monkeypatch.setattr("harness.engine.binaries.find_engines", lambda: two)
+    monkeypatch.setattr("harness.engine.binaries.choose", lambda name: two[1])
+    _tell_newest("redis")
+    assert "--engines redis: takes redis-8.0, the newest of redis-7.0.9, redis-8.0" in capsys.readouterr().err
+    _tell_newest("redis-8.0")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_baseline_of_a_wrong_shape_is_told_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.json"
+    for text, said in (('{"version": 1}', "there is no 'engines'"), ('{"version": 1, "engines": 3}', "another kind")):
+        file.write_text(text)
+        assert ends(*REDIS, "--baseline", str(file)) == 4
+        assert re.search(f"no matrix \\(.*{said}", told := capsys.readouterr().err)
+        assert "Error" not in told
 
 
 def test_engines_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

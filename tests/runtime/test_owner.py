@@ -145,3 +145,15 @@ def test_a_process_has_begun_once() -> None:
     assert first
     assert started(os.getpid()) == first
     assert started(2**22 + 1) == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there processes show their environment")
+def test_the_child_of_a_process_that_ended_by_itself_ends_with_it() -> None:
+    with Owner() as owner:
+        process = owner.popen(["sh", "-c", "sleep 600 & echo $!"], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert process.wait(30) == 0
+        assert started(child)
+        owner.stop(process)
+        wait_until(lambda: not started(child), deadline_s=30, what="the child to end")
