@@ -10,6 +10,7 @@ from harness.acceptance.acceptance import AcceptOptions, accept
 from harness.acceptance.model import Acceptance, Grade
 from harness.acceptance.product import product
 from harness.compare.model import Options as CompareOptions
+from harness.compare.model import types_to_skip
 from harness.endpoint.address import Endpoint
 from harness.endpoint.client import connect
 from harness.errors import UsageError
@@ -47,7 +48,7 @@ def accept_options(plan: Plan) -> AcceptOptions:
         most_commands_per_s=chosen.max_commands_per_second,
         different_servers=plan.different_servers,
         trust_replicas=plan.trust_replicas,
-        skip_types=tuple(sorted(set(chosen.skip_types))),
+        skip_types=types_to_skip(chosen.skip_types),
     )
     return AcceptOptions(
         canary=plan.canary,

@@ -106,7 +106,7 @@ def _preflight(
     pause(options.measure_s - (time.monotonic() - began))
     last = _written(source)
     rate = (last - first) / (time.monotonic() - began) if first is not None and last is not None else None
-    case = Case(facts, other, surveyed, options.product, rate, figures)
+    case = Case(facts, other, surveyed, options.product, rate, figures, frozenset(options.comparison.skip_types))
     figures["keys"] = sum(surveyed.types.values())
     return preflight(case)
 
@@ -161,11 +161,14 @@ def _compared(
         return [*checks, Check("drift", Grade.NOT_POSSIBLE, "no second look was asked for")]
     say(f"drift: a second look in {options.drift_s:g} s")
     pause(options.drift_s)
-    return [*checks, _check_of("drift", compare(source, target, chosen), required=False)]
+    return [*checks, _check_of("drift", compare(source, target, chosen), required=True)]
 
 
 def _check_of(name: str, outcome: Outcome, *, required: bool) -> Check:
     found = verdict_line(outcome).splitlines()[0]
+    if outcome.verdict == "equal" and (part := outcome.options.part):
+        todo = "nothing is known of the rest: compare all of it, or decide to do without"
+        return Check(name, Grade.WARN, f"{found} ({part})" if part not in found else found, todo, required)
     if outcome.verdict == "equal":
         return Check(name, Grade.PASS, found, required=required)
     if outcome.verdict == "unknown":

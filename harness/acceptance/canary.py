@@ -9,12 +9,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from harness.acceptance.model import Check, Grade
 from harness.compare.side import Side
 from harness.endpoint.allowed import Scope, own_key, scoped_key
+from harness.errors import SetupError
 from harness.resp.connection import Connection
 from harness.resp.replies import ErrorReply, Reply
 from harness.waiting import WaitedTooLongError, wait_until
@@ -23,6 +24,7 @@ BEATS = 50
 NUMBERS = 10_000
 _AT_ONCE = 1_000
 _EXPIRES_S = 60
+_LIST_EXPIRES_S = 600
 _SLOW_S = 1.0  # a lag above which readers will notice
 
 
@@ -39,8 +41,23 @@ def canary(source: Side, target: Side, deadline_s: float = 10.0) -> Canary:
     run_id = f"accept-{secrets.token_hex(4)}"
     key = scoped_key(run_id, "numbers").encode()
     try:
+        _removable(source, target, run_id, key)
+    except _RefusedError as problem:
+        todo = "let this user send UNLINK to keys under harness:, without which nothing is written"
+        return Canary((Check("canary", Grade.NOT_POSSIBLE, str(problem), todo),), {})
+    written = _written(source, target, run_id, key, deadline_s)
+    beat = own_key(run_id, "canary", "beat").encode()
+    left = [name.decode() for name in (beat, key) if _left(source, target, run_id, name)]
+    if not left:
+        return written
+    found, todo = f"left on the source: {', '.join(left)}", "`harness clean --endpoint URL` removes it"
+    return replace(written, checks=(*written.checks, Check("canary removed", Grade.FAIL, found, todo)))
+
+
+def _written(source: Side, target: Side, run_id: str, key: bytes, deadline_s: float) -> Canary:
+    try:
         lags = [_beat(source, target, run_id, number, deadline_s) for number in range(BEATS)]
-    except (WaitedTooLongError, _RefusedError) as problem:
+    except (WaitedTooLongError, _RefusedError, SetupError) as problem:
         todo = "check that the target follows the source, and that this user may write under harness:"
         return Canary((Check("canary lag", Grade.FAIL, str(problem), todo),), {})
     figures: dict[str, float | int | str] = {
@@ -54,6 +71,28 @@ def canary(source: Side, target: Side, deadline_s: float = 10.0) -> Canary:
 
 class _RefusedError(Exception):
     """A write or a read of the canary was answered with an error."""
+
+
+def _removable(source: Side, target: Side, run_id: str, key: bytes) -> None:
+    """_RefusedError where a key of ours, which is not there yet, could not be removed later."""
+    with _connections(source, target, run_id, key) as (writer, _):
+        _good(writer.command("UNLINK", key))
+
+
+def _left(source: Side, target: Side, run_id: str, key: bytes) -> bool:
+    """Whether a key of ours may still be there: it is removed once more, and looked for."""
+    try:
+        with _connections(source, target, run_id, key) as (writer, _):
+            writer.command("UNLINK", key)
+            return writer.command("EXISTS", key) != 0
+    except SetupError:
+        return True
+
+
+def _remove(writer: Connection, key: bytes) -> None:
+    """As far as that goes now; what is left is found at the end (see `_left`)."""
+    with suppress(SetupError):
+        writer.command("UNLINK", key)
 
 
 def _beat(source: Side, target: Side, run_id: str, number: int, deadline_s: float) -> float:
@@ -71,7 +110,7 @@ def _beat(source: Side, target: Side, run_id: str, number: int, deadline_s: floa
             )
             return time.monotonic() - began
         finally:
-            writer.command("UNLINK", key)
+            _remove(writer, key)
 
 
 def _order(source: Side, target: Side, run_id: str, key: bytes, deadline_s: float) -> Check:
@@ -84,6 +123,7 @@ def _order(source: Side, target: Side, run_id: str, key: bytes, deadline_s: floa
         try:
             for first in range(1, NUMBERS + 1, _AT_ONCE):
                 _good(writer.command("RPUSH", key, *range(first, first + _AT_ONCE)))
+                writer.command("EXPIRE", key, _LIST_EXPIRES_S)  # should we be killed; who can't lets us remove it
             wait_until(
                 lambda: _good(reader.command("LLEN", key)) == NUMBERS,
                 deadline_s=deadline_s,
@@ -91,10 +131,10 @@ def _order(source: Side, target: Side, run_id: str, key: bytes, deadline_s: floa
                 describe=lambda: reader.command("LLEN", key),
             )
             return _judge(_good(reader.command("LRANGE", key, 0, NUMBERS - 1)))
-        except (WaitedTooLongError, _RefusedError) as problem:
+        except (WaitedTooLongError, _RefusedError, SetupError) as problem:
             return Check("canary order", Grade.FAIL, str(problem), "check that the target follows the source")
         finally:
-            writer.command("UNLINK", key)
+            _remove(writer, key)
 
 
 def _judge(reply: Reply) -> Check:
@@ -105,10 +145,11 @@ def _judge(reply: Reply) -> Check:
     shown = ", ".join(each.decode("utf-8", "backslashreplace") for each in newest[:5])
     if newest == expected:
         return Check("canary order", Grade.PASS, f"{NUMBERS} numbers in order; newest first: {shown}, …")
-    at = next(index for index, (one, other) in enumerate(zip(expected, newest, strict=False)) if one != other)
-    found = (
-        f"newest first, place {at} shows {newest[at].decode(errors='backslashreplace')}, not {expected[at].decode()}"
-    )
+    pairs = enumerate(zip(expected, newest, strict=False))
+    at = next((index for index, (one, other) in pairs if one != other), min(len(newest), NUMBERS))
+    there = newest[at].decode(errors="backslashreplace") if at < len(newest) else "nothing"
+    wanted = expected[at].decode() if at < NUMBERS else "nothing"
+    found = f"newest first, place {at} shows {there}, not {wanted}"
     return Check("canary order", Grade.FAIL, found, "do not cut over: the target changes the order")
 
 

@@ -51,8 +51,9 @@ def _sum(numbers: list[int | None]) -> int | None:
 
 @dataclass
 class Facts:
-    """info, settings: by name, of the first shard; commands: lower case; users, functions, modules: names. None where
-    it is refused. shards: each shard's memory, since a cluster's room is the sum.
+    """info, settings: by name, of the first shard; commands: lower case; users, modules: names; functions: code by name
+    of library. None where it is refused. functions_refusal: what FUNCTION LIST was answered with then. shards: each
+    shard's memory, since a cluster's room is the sum.
     """
 
     side: Side
@@ -62,7 +63,8 @@ class Facts:
     commands: frozenset[str] | None = None
     used_commands: frozenset[str] | None = None
     users: frozenset[str] | None = None
-    functions: frozenset[str] | None = None
+    functions: dict[str, str] | None = None
+    functions_refusal: str = ""
     modules: frozenset[str] | None = None
     selectable: dict[int, bool] = field(default_factory=dict)
     shards: list[Room] = field(default_factory=list)
@@ -124,7 +126,8 @@ def facts_of(side: Side, databases: frozenset[int]) -> Facts:
         facts.settings = {name: _setting(connection, name) for name in _SETTINGS}
         facts.commands = _commands(connection)
         facts.users = _names(connection.command("ACL", "USERS"))
-        facts.functions = _named(connection.command("FUNCTION", "LIST"), b"library_name")
+        reply = connection.command("FUNCTION", "LIST", "WITHCODE")
+        facts.functions, facts.functions_refusal = _libraries(reply), getattr(reply, "text", "")
         facts.modules = _named(connection.command("MODULE", "LIST"), b"name")
         facts.selectable = {db: _text(connection.command("SELECT", db)) == "OK" for db in sorted(databases)}
     for shard in range(len(side.shards)):
@@ -226,6 +229,14 @@ def _names(reply: Reply) -> frozenset[str] | None:
     if not isinstance(reply, list):
         return None
     return frozenset(each.decode("utf-8", "replace") for each in reply if isinstance(each, bytes))
+
+
+def _libraries(reply: Reply) -> dict[str, str] | None:
+    """Code by name."""
+    if not isinstance(reply, list):
+        return None
+    names, code = (list(_fields(reply, name)) for name in (b"library_name", b"library_code"))
+    return dict(zip(names, code, strict=True)) if len(names) == len(code) == len(reply) else None
 
 
 def _named(reply: Reply, name: bytes) -> frozenset[str] | None:

@@ -43,6 +43,7 @@ class Case:
     product: Product | None
     write_rate: float | None
     figures: dict[str, float | int | str] = field(default_factory=dict)
+    skip_types: frozenset[str] = frozenset()
 
 
 REQUIRED = frozenset({"versions", "memory"})
@@ -107,8 +108,12 @@ def eviction(case: Case) -> Check:
 
 def types(case: Case) -> Check:
     strange = sorted(set(case.survey.types) - CORE_TYPES - {"none"})
-    if strange:
+    missing = (case.source.modules or frozenset()) - (case.target.modules or frozenset())
+    if strange and (missing or not case.source.modules or case.target.modules is None):
         return _fail("types", f"keys of type {', '.join(strange)}", "load the modules that know them on the target")
+    if strange and not set(strange) <= case.skip_types:
+        todo = "compare their values in another way, and give --skip-types"
+        return _warn("types", f"keys of type {', '.join(strange)}, whose modules the target has too", todo)
     if unknown := _encodings_unknown(case):
         return _warn(
             "types",
@@ -211,17 +216,31 @@ def times_to_live(case: Case) -> Check:
 
 
 def functions(case: Case) -> Check:
-    ours, theirs = case.source.functions, case.target.functions
-    if ours is None:
-        return _pass("functions", "the source has none, or does not know them")
-    lacking = sorted(ours - (theirs or frozenset()))
-    if lacking:
+    for name, facts in (("source", case.source), ("target", case.target)):
+        if facts.functions is None and not _knows_no_functions(facts):
+            found = f"the {name} does not list its functions: {facts.functions_refusal[:100] or 'an unexpected reply'}"
+            return _not_possible("functions", found, "compare FUNCTION LIST WITHCODE by hand")
+    ours, theirs = case.source.functions or {}, case.target.functions or {}
+    todo = "FUNCTION DUMP on the source, FUNCTION RESTORE on the target"
+    if lacking := sorted(ours.keys() - theirs.keys()):
         found = f"the target lacks the function {'library' if len(lacking) == 1 else 'libraries'} {_list(lacking)}"
-        return _fail("functions", found, "FUNCTION DUMP on the source, FUNCTION RESTORE on the target")
+        return _fail("functions", found, todo)
+    if other := sorted(name for name in ours if ours[name] != theirs[name]):
+        found = f"the target has other code in the function {'library' if len(other) == 1 else 'libraries'}"
+        return _fail("functions", f"{found} {_list(other)}", f"{todo} with REPLACE")
     scripts = case.source.number("number_of_cached_scripts")
     if scripts:
         return _warn("functions", f"{scripts} scripts are cached", "clients that send EVALSHA must load them again")
-    return _pass("functions", f"all {len(ours)} function libraries are there")
+    return _pass(
+        "functions", f"all {len(ours)} function libraries are there, with the same code" if ours else "there are none"
+    )
+
+
+def _knows_no_functions(facts: Facts) -> bool:
+    """Whether that FUNCTION LIST is refused says that there are none."""
+    version = _version(facts)
+    older = version is not None and version[0] == "redis" and version_key(version[1]) < (7,)
+    return older and "unknown command" in facts.functions_refusal.lower()
 
 
 def users(case: Case) -> Check:
@@ -233,7 +252,7 @@ def users(case: Case) -> Check:
         return _fail(
             "ACL users", found, "create them on the target with ACL SETUSER, with the same rules and passwords"
         )
-    return _pass("ACL users", f"the target has all {len(case.source.users)}")
+    return _pass("ACL users", f"the target has all {len(case.source.users)} names; compare their rules by hand")
 
 
 def notifications(case: Case) -> Check:

@@ -80,7 +80,9 @@ def _verdict(report: Acceptance) -> str:
         "no-go": f"{fails} fail{'' if fails == 1 else 's'}",
         "unknown": f"no answer to {', '.join(open_ones)}",
     }[report.verdict]
-    return f"{report.verdict.upper()}: {detail}"
+    parts = [check.name for check in report.of_grade(Grade.WARN) if check.found.startswith("EQUAL IN PART")]
+    part = f"; {' and '.join(parts)} of a part only" if parts else ""
+    return f"{report.verdict.upper()}: {detail}{part}"
 
 
 def _headline(report: Acceptance) -> str:

@@ -115,7 +115,7 @@ _OF_ENDPOINTS = frozenset(
 def _by_options(ask_password: bool, chosen: dict[str, Any]) -> Acceptance:
     from harness.acceptance.acceptance import AcceptOptions, accept
     from harness.acceptance.product import product
-    from harness.compare.model import Options
+    from harness.compare.model import Options, types_to_skip
 
     texts = {name: chosen.pop(name) for name in ("source", "target")}
     if lacking := [name for name, text in texts.items() if text is None]:
@@ -125,7 +125,7 @@ def _by_options(ask_password: bool, chosen: dict[str, Any]) -> Acceptance:
         canary=chosen.pop("canary"),
         drift_s=chosen.pop("drift_s"),
         product=product(chosen.pop("profile")),
-        comparison=Options(skip_types=tuple(sorted({*skip.split(",")})) if skip else (), **chosen),
+        comparison=Options(skip_types=types_to_skip(skip.split(",") if skip is not None else ()), **chosen),
     )
     ends = [_endpoint(name, text, ask_password) for name, text in texts.items()]
     return accept(ends[0], ends[1], options, _say)

@@ -60,14 +60,14 @@ def command(
     out comes from HARNESS_ENDPOINT_A_USER, HARNESS_ENDPOINT_A_PASSWORD, and the same with B.
     """
     from harness.compare.comparison import compare
-    from harness.compare.model import Options
+    from harness.compare.model import Options, types_to_skip
 
     replicas = not chosen.pop("primaries_only")
     options = Options(
         databases=_databases(databases),
         sample=_share(sample),
         replicas=replicas,
-        skip_types=tuple(sorted({*skip_types.split(",")})) if skip_types else (),
+        skip_types=types_to_skip(skip_types.split(",") if skip_types is not None else ()),
         **chosen,  # type: ignore[arg-type]
     )
     outcome = compare(_endpoint("A", a), _endpoint("B", b), options, state=state)

@@ -41,9 +41,11 @@ def compare(a: Endpoint, b: Endpoint, options: Options, *, state: Path | None = 
         prefer_replicas(sides[1], sides[0].run_ids)
     about = _about(sides, options) if state else {}
     progress = resume(state, about) if state else Progress(about)
+    if not all(run_id for side in sides for _, run_id in (side.readers() if state else ())):
+        progress.begin_shard_anew()
     with ExitStack() as stack:
-        pings = [pinger(stack.enter_context(side.connect(0, 0))) for side in sides if options.most_commands_per_s]
-        pace.watch(pings)
+        watched = [each for side in sides for each in side.connect_all()] if options.most_commands_per_s else []
+        pace.watch([pinger(stack.enter_context(connection)) for connection in watched])
         stored = (lambda: save(state, progress)) if state else _nothing
         candidates = _looked(sides, options, pace, progress, stored)
     progress.totals.commands += pace.commands

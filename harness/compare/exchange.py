@@ -184,8 +184,7 @@ def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"", ends
         piece = part_a[: max(safe, 0)]
         differ = safe > 0 and (piece != part_b[:safe] or _suspicious(part_a, cut, answer.size))
         if differ or _past(end_a, part_b, mark) or _past(end_b, part_a, mark):
-            answer.size += len(bytes_until(a, mark, keep=False))
-            bytes_until(b, mark, keep=False)
+            answer.size += max(skipped_until(a, mark), skipped_until(b, mark))
             answer.same = False
             return answer
         if safe > 0:
@@ -232,22 +231,38 @@ def _past(end: int, other: bytearray, mark: bytes) -> bool:
     return end >= 0 and len(other) >= end + len(mark)
 
 
-def bytes_until(connection: Connection, mark: bytes, *, keep: bool = True) -> bytes:
-    """Everything before this mark; takes the mark too. keep: False returns only the first piece (nothing is kept)."""
+def bytes_until(connection: Connection, mark: bytes) -> bytes:
+    """Everything before this mark; takes the mark too."""
     parts: list[bytearray] = []
+    _until(connection, mark, parts.append)
+    return b"".join(parts)
+
+
+def skipped_until(connection: Connection, mark: bytes) -> int:
+    """How many bytes came before this mark; none is kept, and the mark is taken too."""
+    size = 0
+
+    def count(part: bytearray) -> None:
+        nonlocal size
+        size += len(part)
+
+    _until(connection, mark, count)
+    return size
+
+
+def _until(connection: Connection, mark: bytes, take: Callable[[bytearray], None]) -> None:
     least = len(mark)
     while True:
         part = connection.peek(least)
         end = part.find(mark)
         if end >= 0:
             connection.skip(end + len(mark))
-            parts.append(part[:end])
-            return b"".join(parts if keep else parts[:1])
+            take(part[:end])
+            return
         safe = len(part) - len(mark) + 1
         if safe > 0:
             connection.skip(safe)
-            if keep or not parts:
-                parts.append(part[:safe])
+            take(part[:safe])
         least = len(mark)
         if len(part) - max(safe, 0) >= least:
             least = len(part) - max(safe, 0) + 1

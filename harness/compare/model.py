@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import overload
 
-from harness.errors import ExitCode
+from harness.errors import ExitCode, UsageError
 
 # kind: what it says of B, seen from A
 KINDS: dict[str, str] = {
@@ -92,6 +92,22 @@ class Options:
         if self.skip_types:
             parts.append(f"no values of type {', '.join(self.skip_types)}")
         return ", ".join(parts)
+
+
+_TYPES = ("hash", "list", "set", "stream", "string", "zset")
+_OF_A_MODULE = 9  # characters of a module's type, always
+
+
+def types_to_skip(names: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in order; UsageError for what can't be a type."""
+    chosen = tuple(sorted({*names}))
+    for name in chosen:
+        if name not in _TYPES and len(name) != _OF_A_MODULE:
+            raise UsageError(
+                f"--skip-types {name}: no such type; expected one of {', '.join(_TYPES)}, or a module's type as TYPE "
+                f"shows it, which has {_OF_A_MODULE} characters"
+            )
+    return chosen
 
 
 @dataclass(frozen=True)

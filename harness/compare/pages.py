@@ -203,9 +203,9 @@ def _windows(work: Work, keys: Keys, costs: Sequence[int], budget: int | None) -
 def _window(work: Work, lane: Lane, kind: str, keys: Keys, expiries: Expiries, size: int) -> Steps:
     """Values of one type that are read whole."""
     by_fields = kind == "hash" and any(work.field_ttls)
-    if not by_fields:
+    if not by_fields or not work.weighs:  # what nobody has weighed is not parsed before it was seen to be small
         answer = yield from _same(work, lane, kind, keys, size)
-        if answer.same:
+        if answer.same and not by_fields:
             if kind == "stream":
                 yield from groups(work, lane, keys, expiries)
             return

@@ -10,6 +10,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from harness.compare.layout import Group, Layout, layout_of
@@ -106,6 +107,17 @@ class Side:
             connection.close()
             raise
         return connection
+
+    def connect_all(self) -> list[Connection]:
+        """A connection to every server that is read: those of the first look, and those that decide."""
+        with ExitStack() as stack:
+            found = [
+                stack.enter_context(self.connect(number, 0, deciding=deciding))
+                for number, shard in enumerate(self.shards)
+                for deciding in ((True,) if shard.reading == shard.primary else (False, True))
+            ]
+            stack.pop_all()
+            return found
 
     def withheld(self, other: Endpoint) -> str:
         """Why a server that this endpoint names is not sent its password; "" where it may be.

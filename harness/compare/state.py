@@ -41,6 +41,17 @@ class Progress:
     notes: list[str] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
 
+    def begin_shard_anew(self) -> None:
+        """Go on at the first page of the shard that was under way: the cursors of a server that hides its run_id may
+        be those of another one, behind the same address.
+        """
+        if self.begun and not self.done and (self.cursor != "0" or self.large):
+            self.cursor, self.large = "0", []
+            self.notes.append(
+                f"--state: a server hides its run_id, so that its cursors may be another's: database {self.db} of "
+                f"shard {self.shard} was begun anew, and its keys are counted again"
+            )
+
 
 def save(path: Path, progress: Progress) -> None:
     """Replace the file. Only its owner may read it: it holds values that differ."""

@@ -236,6 +236,15 @@ def _unlink(arguments: Arguments, scope: Scope, db: int) -> str | None:
     return None if arguments else "it takes a key"
 
 
+def _expire(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    """EXPIRE of keys that this run made itself."""
+    if len(arguments) != 2 or not arguments[1].isdigit():
+        return "only EXPIRE key seconds is allowed"
+    if (db, arguments[0]) not in scope.writable_claims or not arguments[0].startswith(scope.prefix):
+        return f"{_shown(arguments[0])} in database {db} is not a key that this run made"
+    return None if scope.writes else _READ_ONLY
+
+
 _READ_ONLY = "this endpoint is a replica, where nothing but a probe is written"
 
 
@@ -268,6 +277,7 @@ ALLOWED: dict[str, Rule] = {
     "EXEC": _count(0, 0),
     "DISCARD": _count(0, 0),
     "EXISTS": _reads_all,
+    "EXPIRE": _expire,
     "GET": _reads(1, 1),
     "GETRANGE": _reads(3, 3),
     "HLEN": _reads(1, 1),

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.endpoint.allowed import Arguments, Rule, Scope
-from harness.endpoint.digest_script import SCRIPTS
+from harness.endpoint.digest_script import SCRIPTS, STRING
 
 LONGEST_WINDOW = 200_000  # elements that one command may ask for
 MOST_BYTES = 1 << 22  # of a string
+MOST_SCANNED = 10_000  # keys or members that one step of a scan may look at
 
 
 @dataclass(eq=False)
@@ -59,6 +60,9 @@ def _scan(begins_at: int, *options: bytes) -> Rule:
         rest = arguments[begins_at:]
         if not rest or not rest[0].isdigit() or len(rest) % 2 == 0:
             return "it takes a cursor, and options with their values"
+        counts = [value for name, value in zip(rest[1::2], rest[2::2], strict=True) if name.upper() == b"COUNT"]
+        if any(not count.isdigit() or not 1 <= int(count) <= MOST_SCANNED for count in counts):
+            return f"COUNT is 1 to {MOST_SCANNED} here"
         return _only(rest[1::2], options)
 
     return rule
@@ -80,6 +84,11 @@ def _setting(arguments: Arguments, scope: Scope, db: int) -> str | None:
     return None if len(arguments) == 1 and arguments[0].upper() == b"ON" else "only ON is allowed"
 
 
+def _with_code(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    fine = not arguments or (len(arguments) == 1 and arguments[0].upper() == b"WITHCODE")
+    return None if fine else "only WITHCODE is allowed"
+
+
 def _name(arguments: Arguments, scope: Scope, db: int) -> str | None:
     return None if len(arguments) == 1 and arguments[0].startswith(b"harness") else "our names begin with harness"
 
@@ -89,8 +98,15 @@ def _database(arguments: Arguments, scope: Scope, db: int) -> str | None:
 
 
 def _own_script(arguments: Arguments, scope: Scope, db: int) -> str | None:
-    fine = len(arguments) >= 3 and arguments[0] in SCRIPTS and arguments[1] == b"1"
-    return None if fine else "only the harness's own digest scripts, with one key, are allowed"
+    fine = len(arguments) == 5 and arguments[0] in SCRIPTS and arguments[1] == b"1"
+    if not fine:
+        return "only the harness's own digest scripts, with one key and two indexes, are allowed"
+    return _window(most=MOST_BYTES if arguments[0] == STRING else LONGEST_WINDOW)(arguments[2:], scope, db)
+
+
+def _usage(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    fine = len(arguments) == 3 and arguments[1].upper() == b"SAMPLES" and arguments[2] in (b"1", b"2", b"3", b"4", b"5")
+    return None if fine else "only key SAMPLES 1 to 5 is allowed"
 
 
 def _only(given: Arguments, known: tuple[bytes, ...]) -> str | None:
@@ -115,8 +131,8 @@ READS: dict[str, Rule] = {
     "DUMP": _KEY,
     "EVAL": _own_script,
     "EVAL_RO": _own_script,
-    "EXISTS": _takes(1),
-    "FUNCTION LIST": _takes(0, 0),
+    "EXISTS": _KEY,
+    "FUNCTION LIST": _with_code,
     "GETRANGE": _window(most=MOST_BYTES),
     "HGETALL": _KEY,
     "HLEN": _KEY,
@@ -126,7 +142,7 @@ READS: dict[str, Rule] = {
     "INFO": _takes(0, 1),
     "LLEN": _KEY,
     "LRANGE": _window(),
-    "MEMORY USAGE": _takes(3, 3),
+    "MEMORY USAGE": _usage,
     "MODULE LIST": _takes(0, 0),
     "OBJECT ENCODING": _KEY,
     "PING": _takes(0, 1),

@@ -208,3 +208,13 @@ def test_an_expired_certificate_is_named(source: Endpoint, expired: Endpoint) ->
     assert fails(report) == ["target reachable"]
     assert "certificate has expired" in report.checks[1].found
     assert "renew the certificate" in report.checks[1].todo
+
+
+def test_a_part_that_is_equal_is_a_warning_and_drift_is_required(tmp_path: Path) -> None:
+    with running("valkey-server", tmp_path / "a") as a, running("valkey-server", tmp_path / "b") as b:
+        on_both((a, b), lambda client: client.mset({"k": "v", "other": "v"}))
+        report = accept(a, b, replace(QUICK, drift_s=0.01, comparison=replace(QUICK.comparison, keys="k")))
+    assert (report.verdict, grades(report)["comparison"]) == ("go", "warn")
+    assert "keys that match k" in found(report, "comparison")
+    assert "comparison and drift of a part only" in terminal_text(report)
+    assert next(check for check in report.checks if check.name == "drift").required

@@ -8,7 +8,7 @@ import pytest
 
 from harness.acceptance.facts import Facts, Keyspace, Room, Survey
 from harness.acceptance.model import Grade
-from harness.acceptance.preflight import Case, memory, notifications
+from harness.acceptance.preflight import Case, functions, memory, notifications, types
 from harness.compare.side import Side
 
 MB = 1_000_000
@@ -61,3 +61,42 @@ def test_memory_of_all_shards_and_the_backlog(
 def test_what_keyspace_notifications_a_target_sends(ours: str, theirs: str, grade: Grade) -> None:
     source, target = (facts(settings={"notify-keyspace-events": flags}) for flags in (ours, theirs))
     assert notifications(case(source, target)).grade is grade
+
+
+NAMED = Facts(cast(Side, None), functions={"lib": "code"}, info={"redis_version": "7.0.15"})
+
+
+def named(functions: dict[str, str] | None, version: str, refusal: str = "") -> Facts:
+    return Facts(cast(Side, None), functions=functions, info={"redis_version": version}, functions_refusal=refusal)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "grade"),
+    [
+        (named({}, "7.0.15"), named({}, "7.0.15"), Grade.PASS),
+        (named(None, "6.0.16", "ERR unknown command `FUNCTION`"), named({}, "7.0.15"), Grade.PASS),
+        (named(None, "7.0.15", "ERR unknown command `FUNCTION`"), named({}, "7.0.15"), Grade.NOT_POSSIBLE),
+        (named(None, "7.0.15", "NOPERM no"), named({}, "7.0.15"), Grade.NOT_POSSIBLE),
+        (NAMED, named(None, "7.0.15", "NOPERM no"), Grade.NOT_POSSIBLE),
+        (NAMED, named({"lib": "code"}, "7.0.15"), Grade.PASS),
+        (NAMED, named({"lib": "other"}, "7.0.15"), Grade.FAIL),
+        (NAMED, named(None, "6.0.16", "ERR unknown command `FUNCTION`"), Grade.FAIL),
+    ],
+)
+def test_functions_that_are_there_with_the_same_code(source: Facts, target: Facts, grade: Grade) -> None:
+    assert functions(case(source, target)).grade is grade
+
+
+@pytest.mark.parametrize(
+    ("modules", "skipped", "grade"),
+    [
+        ((), (), Grade.FAIL),
+        (("ReJSON",), (), Grade.WARN),
+        (("ReJSON",), ("ReJSON-RL",), Grade.PASS),
+        ((), ("ReJSON-RL",), Grade.FAIL),
+    ],
+)
+def test_a_type_of_a_module(modules: tuple[str, ...], skipped: tuple[str, ...], grade: Grade) -> None:
+    source, target = (Facts(cast(Side, None), modules=frozenset(names)) for names in (("ReJSON",), modules))
+    chosen = Case(source, target, Survey({"ReJSON-RL": 1}), None, None, skip_types=frozenset(skipped))
+    assert types(chosen).grade is grade

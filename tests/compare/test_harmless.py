@@ -140,3 +140,21 @@ def test_the_rate_is_kept_and_lowered_when_answers_get_slow() -> None:
         pace.take(100)
     assert now - undisturbed > 4
     assert pace.slowed >= 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("SCAN", 0, "COUNT", 1_000_000),
+        ("HSCAN", "k", 0, "COUNT", 0),
+        ("MEMORY", "USAGE", "k", "SAMPLES", 0),
+        ("MEMORY", "USAGE", "k", "SAMPLES", 100),
+        ("EXISTS", "k", "l"),
+        ("EVAL_RO", LIST, 1, "k", 0, 10_000_000),
+        ("EVAL_RO", LIST, 1, "k", 0, -1),
+        ("EVAL_RO", LIST, 1, "k", 0),
+    ],
+)
+def test_no_command_asks_for_much_at_once(words: tuple[str | bytes | int, ...]) -> None:
+    with pytest.raises(HarnessError, match="may not be sent"):
+        check(words, ReadOnly())

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from harness.compare.model import types_to_skip
+from harness.compare.replicas import prefer_replicas
+from harness.compare.side import Side, look_at
 from harness.endpoint.address import Endpoint
+from harness.errors import UsageError
 from harness.resp.replies import ErrorReply, Reply
 from harness.slots import slot_of
 from tests.compare.clusters import cluster
 from tests.compare.made import client_of, look, on_both, seen
-from tests.compare.pretend import pretending
+from tests.compare.pretend import pretending, refusing
+from tests.support.pairs import chain
+from tests.support.servers import running
 
 Pair = tuple[Endpoint, Endpoint]
 
@@ -49,7 +56,7 @@ def test_two_sides_that_refuse_the_same_agree_on_nothing(pair: Pair, refused: tu
     ],
 )
 def test_a_side_that_does_not_say_when_fields_expire(valkeys: Pair, refusal: str) -> None:
-    def refusing(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
+    def withheld(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
         return ErrorReply(refusal) if words[0].upper() == b"HPTTL" else ask()
 
     def fill(client: object) -> None:
@@ -60,7 +67,7 @@ def test_a_side_that_does_not_say_when_fields_expire(valkeys: Pair, refusal: str
     with client_of(valkeys[0]) as client:
         client.execute_command("HPEXPIREAT", "h", 4_000_000_000_000, "FIELDS", 1, "a")
     assert [row[1] for row in seen(look(valkeys))] == ["field_ttl"]
-    with pretending(valkeys[0], refusing) as front:
+    with pretending(valkeys[0], withheld) as front:
         outcome = look((front, valkeys[1]))
     assert outcome.verdict == "unknown"
     assert outcome.not_checked[0].startswith("db 0, field TTLs of hashes: 1 key, the first is h: A refuses HPTTL (")
@@ -103,3 +110,44 @@ def test_an_empty_answer_does_not_say_that_there_are_no_databases(pair: Pair, sa
 
     with pretending(pair[0], change) as front:
         assert seen(look((front, pair[1]))) == [("only on A", "missing_key", None, b"string", None)]
+
+
+def test_hashes_with_long_fields_that_nobody_weighed_are_not_parsed_in_one_piece(valkeys: Pair) -> None:
+    """MEMORY is refused, and both know when fields expire: HGETALL may be thrown away, but never be held."""
+    on_both(valkeys, lambda client: client.flushall())
+    fields = {f"f{number}": "x" * 200_000 for number in range(40)}
+    on_both(valkeys, lambda client: client.hset("h", mapping=fields))
+    asked: list[bytes] = []
+    refuse = refusing(b"MEMORY USAGE")
+
+    def change(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
+        asked.append(words[0])
+        return refuse(words, ask)
+
+    with pretending(valkeys[0], change) as front:
+        assert look((front, valkeys[1])).verdict == "equal"
+    assert asked.count(b"HGETALL") == 2  # the probe, and one that was only looked at as it arrived
+    assert b"HSCAN" in asked
+
+
+def test_every_server_that_is_read_is_sampled(valkeys: Pair, tmp_path: Path) -> None:
+    with chain("valkey-server", tmp_path) as (primary, replica), running("valkey-server", tmp_path / "b") as b:
+        side = look_at("A", primary, 10)
+        assert [each.address for each in connected(side)] == [primary.address]
+        prefer_replicas(side, look_at("B", b, 10).run_ids)
+        assert [each.address for each in connected(side)] == [replica.address, primary.address]
+
+
+def connected(side: Side) -> list[Endpoint]:
+    found = []
+    for connection in side.connect_all():
+        with connection:
+            found.append(connection.endpoint)
+    return found
+
+
+def test_a_type_that_can_not_be_is_refused() -> None:
+    assert types_to_skip(["list", "ReJSON-RL", "list"]) == ("ReJSON-RL", "list")
+    for wrong in ("lsit", ""):
+        with pytest.raises(UsageError, match=f"--skip-types {wrong}: no such type; expected one of hash, list"):
+            types_to_skip([wrong])

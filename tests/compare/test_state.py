@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.compare.state import resume
+from harness.compare.comparison import _about, compare
+from harness.compare.side import look_at
+from harness.compare.state import SCANNED, Progress, resume, save
 from harness.endpoint.address import Endpoint
 from harness.errors import UsageError
-from tests.compare.made import client_of, look, on_both
+from tests.compare.made import QUICK, client_of, look, on_both
+from tests.compare.pretend import pretending, without_run_id
 
 Pair = tuple[Endpoint, Endpoint]
 
@@ -111,3 +115,19 @@ def test_without_a_file_it_begins_anew(pair: Pair, tmp_path: Path) -> None:
     assert not resume(tmp_path / "none", {}).begun
     on_both(pair, lambda client: client.set("k", "v"))
     assert look(pair).verdict == "equal"
+
+
+def test_a_server_that_hides_its_run_id_is_not_gone_on_with_in_the_middle(pair: Pair, tmp_path: Path) -> None:
+    """Behind the address another server may stand by now, to which the cursor means other keys."""
+    on_both(pair, lambda client: client.mset({f"k{number}": "v" for number in range(2_000)}))
+    with client_of(pair[1]) as client:
+        client.delete("k7", "k8", "k9")
+    file = tmp_path / "state.json"
+    with pretending(pair[0], without_run_id) as front:
+        a, b = look_at("A", front, 10), look_at("B", pair[1], 10)
+        for number, cursor in enumerate((SCANNED, "1024")):
+            progress = Progress(_about((a, b), QUICK), begun=True, cursor=cursor)
+            save(file, progress)
+            outcome = compare(front, pair[1], replace(QUICK, different_servers=True), state=file)
+            assert outcome.counts == {"missing_key": 3}, number
+            assert "was begun anew" in outcome.notes[-1]
