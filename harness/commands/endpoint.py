@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,6 +71,8 @@ def _serve(found: Profile, *, upstream: str, host: str, port: int | None, tls: b
         server = Endpoint.parse(upstream)
     except ValueError as error:
         raise UsageError(f"--upstream: {error}") from None
+    if server.db:
+        raise UsageError(f"--upstream: /{server.db}: clients choose their database themselves; leave it out")
     with ExitStack() as stack:
         owner = stack.enter_context(Owner())
         certificate = None
@@ -102,6 +105,8 @@ def _changed(
 
     from harness.endpoint.profile import wordings
 
+    if idle_timeout is not None and not isfinite(idle_timeout):
+        raise UsageError(f"--idle-timeout {idle_timeout}: expected a number of seconds")
     if wording is not None and wording not in wordings():
         raise UsageError(f"--wording {wording}: expected one of {', '.join(wordings())}")
     if wording is not None:
@@ -173,6 +178,8 @@ def profiles_command(gaps: bool, as_wordings: bool, as_json: bool) -> int:
     from harness.endpoint.profile import profiles, wordings
     from harness.report.rows import table
 
+    if as_wordings and (gaps or as_json):
+        raise UsageError("--wordings stands alone: a table of how refusals read, with neither --gaps nor --json")
     output = Output()
     if as_wordings:
         output.line(table([{"wording": name, "text": one.command} for name, one in wordings().items()]))
@@ -180,6 +187,9 @@ def profiles_command(gaps: bool, as_wordings: bool, as_json: bool) -> int:
     main = [one for name, one in profiles().items() if "/" not in name]
     if gaps:
         for one in main:
+            if as_json:
+                output.json_line({"profile": one.name, "gaps": list(one.gaps)})
+                continue
             output.line("\n".join([one.name, *(f"  - {gap}" for gap in one.gaps or ("nothing is left out",))]))
         return ExitCode.AS_EXPECTED
     rows = [_row(one) for one in main]

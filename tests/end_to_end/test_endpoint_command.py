@@ -103,6 +103,13 @@ def test_profiles(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ERR command is not allowed" in capsys.readouterr().out
 
 
+def test_gaps_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["endpoint", "profiles", "--gaps", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "redis-enterprise" in [one["profile"] for one in told]
+    assert all(any("loadstring" in gap for gap in one["gaps"]) for one in told if one["profile"] != "oss")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -121,6 +128,9 @@ def test_profiles(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "oss"], 4, "Missing option '--upstream'"),
         (["probe", "redis://127.0.0.1:1"], 7, "cannot connect to 127.0.0.1:1"),
         (["probe", "nonsense"], 4, "URL: "),
+        (["serve", "oss", "--upstream", "redis://127.0.0.1:1/5"], 4, "clients choose their database themselves"),
+        (["serve", "oss", "--upstream", "redis://127.0.0.1:1", "--idle-timeout", "nan"], 4, "expected a number of"),
+        (["profiles", "--wordings", "--json"], 4, "--wordings stands alone"),
     ],
 )
 def test_what_is_wrong(arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
