@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,8 +49,8 @@ def answering(replies, pieces, cut, reset):
             client.reset()
             return
         if cut is not None:
-            client.socket.shutdown(socket.SHUT_WR)
-        client.until_closed()  # closing with something unread would be a reset
+            client.finish()
+        client.until_closed()
 
     return ScriptedServer(serve)
 

@@ -44,6 +44,7 @@ class ListServer:
             else:
                 reply = self.push(words) if not odd or self.ordinal in self.executed else b""
             if odd and self.odd[self.ordinal] is None:
+                client.finish()
                 return
             client.send(self.odd[self.ordinal] if odd else reply)
 
