@@ -106,7 +106,7 @@ class Connection:
                 await job
             except UpstreamError as error:
                 self.close(f"the server can't be asked: {error}")
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001  # told in the log, and it ends this client only
                 self.close(f"{INTERNAL}: {type(error).__name__}: {error}")
 
         task = asyncio.get_running_loop().create_task(guarded())
