@@ -5,7 +5,10 @@
 Each way is on a new cluster on local processes, in turn; medians. "C" writes one list a shard, all three at once, then
 waits for the replicas, then drains the three primaries at once (a replica of a cluster would redirect it), comparing.
 The harness writes 12 lists with 3 producers and reads the replicas; its time is all but the servers' start. Merged
-newest-first is its reading of the replicas and the merged printing of what they sent.
+newest-first is its reading of the replicas and the merged printing of what they sent. ZADD: writing alone, 12 sorted
+sets with 3 producers, beside three C senders of the same commands.
+
+    python benchmarks/cluster.py --only-zadd      # that row alone
 """
 
 from __future__ import annotations
@@ -73,6 +76,8 @@ def main() -> None:
     parser.add_argument("--values", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--large", type=int, default=10_000_000, help="0: none")
+    parser.add_argument("--zadds", type=int, default=600_000, help="members of the sorted sets; 0: none")
+    parser.add_argument("--only-zadd", action="store_true")
     options = parser.parse_args()
     floor = find_floor().floor
     if floor is None or not floor.complete:
@@ -80,6 +85,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as folder:
         file = Path(folder) / "cluster.yaml"
         file.write_text(SCENARIO)
+        if options.zadds:
+            print(tell_zadd(file, floor, options.zadds, options.rounds))
+        if options.only_zadd:
+            return
         ways = {"C": lambda: in_c(file, floor, options.values), "harness": lambda: by_harness(file, options.values)}
         taken = in_turns(ways, options.rounds)
         print(f"{machine_line()}; {options.values:,} values, medians of {options.rounds}\n")
@@ -95,6 +104,38 @@ def main() -> None:
 def tell(what: str, taken: dict[str, list[Taken]], seconds: Callable[[Taken], float], goal: float) -> None:
     ratios = [seconds(ours) / seconds(c) for ours, c in zip(taken["harness"], taken["C"], strict=True)]
     print(f"{what}: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; goal: at most {goal})")
+
+
+def tell_zadd(file: Path, floor: Floor, members: int, rounds: int) -> str:
+    """Writing sorted sets, as one line; each way on a new cluster, in turn."""
+    taken = in_turns(
+        {"C": lambda: zadd_in_c(file, floor, members), "harness": lambda: zadd_by_harness(file, members)}, rounds
+    )
+    ratios = [ours / c for ours, c in zip(taken["harness"], taken["C"], strict=True)]
+    spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; goal: at most {WRITE_GOAL})"
+    seconds = f"{median(taken['harness']):.3f} s ÷ {median(taken['C']):.3f} s"
+    return f"ZADD, {members:,} members ÷ C: {spread}, {seconds}; {machine_line()}, medians of {rounds}"
+
+
+def zadd_in_c(file: Path, floor: Floor, members: int) -> float:
+    """Seconds of three senders, all at once, each of its share."""
+    with open_stage(load(file), Options(ports="any"), "bench") as stage, ThreadPoolExecutor(3) as pool:
+        stage.deployment.attach()
+        sets = [
+            (stage.deployment.endpoint(f"shard{number}"), key_in(number), members // 3 + (number < members % 3))
+            for number in range(3)
+        ]
+        began = time.perf_counter()
+        list(pool.map(lambda each: floor.zadd(*each), sets))
+        return time.perf_counter() - began
+
+
+def zadd_by_harness(file: Path, members: int) -> float:
+    """Seconds of writing, in a run that has to end valid."""
+    changes = ("workload.kind=sharded_sorted_set", "expect={sorted_set: exact}", f"workload.values={members}")
+    words = ["run", str(file), "--json", "--ports", "any", *(word for each in changes for word in ("--set", each))]
+    report, _ = output_of(module("measured", *words), f"harness run with {members:,} members")
+    return cast("float", last_object(report)["seconds"]["write"])
 
 
 def row(name: str, runs: list[Taken]) -> dict[str, str]:
