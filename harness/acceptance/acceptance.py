@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from harness.acceptance.canary import canary
+from harness.acceptance.case import Case
 from harness.acceptance.facts import facts_of, survey
 from harness.acceptance.model import Acceptance, Check, Grade, verdict_of
-from harness.acceptance.preflight import Case, preflight
+from harness.acceptance.preflight import preflight
 from harness.acceptance.product import Product
 from harness.compare.comparison import compare
 from harness.compare.model import Options, Outcome
@@ -100,29 +102,28 @@ def _preflight(
     facts, other = facts_of(source, source.databases), facts_of(target, source.databases)
     began, first = time.monotonic(), _written(source)
     pace = Pace(options.comparison.most_commands_per_s)
-    with source.connect(0, 0) as connection:
-        pace.watch([pinger(connection)])
+    with ExitStack() as stack:
+        pace.watch([pinger(stack.enter_context(connection)) for connection in source.connect_all()])
         surveyed = survey(source, pace)
     pause(options.measure_s - (time.monotonic() - began))
-    last = _written(source)
-    rate = (last - first) / (time.monotonic() - began) if first is not None and last is not None else None
-    case = Case(facts, other, surveyed, options.product, rate, figures, frozenset(options.comparison.skip_types))
+    last, seconds = _written(source), time.monotonic() - began
+    pairs = zip(first, last, strict=True)
+    rates = tuple((now - was) / seconds if was is not None and now is not None else None for was, now in pairs)
+    case = Case(facts, other, surveyed, options.product, rates, figures, frozenset(options.comparison.skip_types))
     figures["keys"] = sum(surveyed.types.values())
     return preflight(case)
 
 
-def _written(side: Side) -> int | None:
-    """Bytes that were written there so far: the primaries' replication offsets. A primary that never had a replica
-    counts none, and then what its clients sent, which is at least as much. None where both are hidden.
+def _written(side: Side) -> list[int | None]:
+    """Bytes that were written to each shard so far: its primary's replication offset. A primary that never had a
+    replica counts none, and then what its clients sent, which is at least as much. None where both are hidden.
     """
-    found = 0
+    found: list[int | None] = []
     for shard in range(len(side.shards)):
         with side.connect(shard, 0, deciding=True) as connection:
             replication, statistics = (connection.command("INFO", section) for section in ("replication", "stats"))
-        written = _offset(_text(replication)) or info_fields(_text(statistics)).get("total_net_input_bytes", "")
-        if not str(written).isdigit():
-            return None
-        found += int(written)
+        sent = info_fields(_text(statistics)).get("total_net_input_bytes", "")
+        found.append(_offset(_text(replication)) or (int(sent) if sent.isdigit() else None))
     return found
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from harness.compare.exchange import Answer, Ask, Exchange, Lane, Mode, Steps
 from harness.compare.lanes import Lanes
@@ -23,8 +22,6 @@ _MOST_LARGE = 20
 _DATABASE = re.compile(r"^db(\d+):(.*)$", re.MULTILINE)
 _FIELD_TTLS = ("subexpiry", "keys_with_volatile_items")  # as Redis and as Valkey count keys with fields that expire
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Keyspace:
@@ -33,6 +30,10 @@ class Keyspace:
     keys: int
     expiring: int
     with_field_ttls: int
+
+    def __add__(self, other: Keyspace) -> Keyspace:
+        both = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Keyspace(*[one + another for one, another in both])
 
 
 @dataclass(frozen=True)
@@ -44,53 +45,119 @@ class Room:
     backlog: int | None
 
 
-def _sum(numbers: list[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if numbers and len(known) == len(numbers) else None
-
-
-@dataclass
-class Facts:
-    """info, settings: by name, of the first shard; commands: lower case; users, modules: names; functions: code by name
-    of library. None where it is refused. functions_refusal: what FUNCTION LIST was answered with then. shards: each
-    shard's memory, since a cluster's room is the sum.
+@dataclass(frozen=True)
+class ServerFacts:
+    """One server's. info, settings: by name; commands, used_commands: lower case; users: names; functions: code by name
+    of library; modules: the commands of each by its name, none where it does not say which. None where it is refused.
+    functions_refusal: what FUNCTION LIST was answered with then. selectable: those of the databases asked for.
     """
 
-    side: Side
-    info: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, str | None] = field(default_factory=dict)
-    keyspace: dict[int, Keyspace] | None = None
+    host: str = ""
+    info: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    keyspace: Mapping[int, Keyspace] | None = None
     commands: frozenset[str] | None = None
     used_commands: frozenset[str] | None = None
     users: frozenset[str] | None = None
-    functions: dict[str, str] | None = None
+    functions: Mapping[str, str] | None = None
     functions_refusal: str = ""
-    modules: frozenset[str] | None = None
-    selectable: dict[int, bool] = field(default_factory=dict)
-    shards: list[Room] = field(default_factory=list)
+    modules: Mapping[str, frozenset[str]] | None = None
+    selectable: frozenset[int] = frozenset()
+    room: Room = Room(None, None, None)
+
+    @property
+    def version(self) -> tuple[str, str] | None:
+        """Family and version; None where it is hidden."""
+        families = ("valkey", "redict", "redis")  # the others tell a Redis version besides their own
+        return next(
+            ((family, self.info[f"{family}_version"]) for family in families if f"{family}_version" in self.info), None
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """An endpoint's: of one server, or of a cluster's primaries, one a shard. What one of them hides, nobody knows of
+    all, and is None.
+    """
+
+    side: Side
+    servers: tuple[ServerFacts, ...]
+
+    @property
+    def versions(self) -> list[tuple[str, str] | None]:
+        """Each shard's family and version."""
+        return [each.version for each in self.servers]
 
     @property
     def used_memory(self) -> int | None:
-        """Bytes that all shards use together; None where one hides it."""
-        return _sum([room.used for room in self.shards])
+        """Bytes that all shards use together."""
+        return _sum([each.room.used for each in self.servers])
 
     @property
     def memory_limit(self) -> int | None:
-        """Bytes that all shards may use together, 0 where one has no limit; None where one hides it."""
-        limits = [room.limit for room in self.shards]
+        """Bytes that all shards may use together, 0 where one has no limit."""
+        limits = [each.room.limit for each in self.servers]
         return 0 if 0 in limits and None not in limits else _sum(limits)
 
     @property
     def backlog(self) -> int:
         """Bytes of backlog that all shards set aside for replicas, as far as they say."""
-        return sum(room.backlog or 0 for room in self.shards)
+        return sum(each.room.backlog or 0 for each in self.servers)
 
-    def number(self, name: str) -> int | None:
-        text = self.info.get(name, "")
-        return int(text) if text.isdigit() else None
+    @property
+    def keyspace(self) -> dict[int, Keyspace] | None:
+        """All shards' numbers of keys, by database."""
+        found: dict[int, Keyspace] = {}
+        for each in self.servers:
+            if each.keyspace is None:
+                return None
+            for db, more in each.keyspace.items():
+                found[db] = found.get(db, Keyspace(0, 0, 0)) + more
+        return found
 
-    def setting(self, name: str) -> str | None:
-        return self.settings.get(name)
+    @property
+    def used_commands(self) -> frozenset[str] | None:
+        """Those that clients use on any shard."""
+        return anywhere([each.used_commands for each in self.servers])
+
+    @property
+    def commands(self) -> frozenset[str] | None:
+        """Those that every shard knows."""
+        return everywhere([each.commands for each in self.servers])
+
+    def setting(self, name: str) -> list[str | None]:
+        """Each shard's."""
+        return [each.settings.get(name) for each in self.servers]
+
+    @property
+    def machine_memory(self) -> int | None:
+        """Bytes that the machines have on which the shards run."""
+        return _sum(list({each.host: _whole(each.info.get("total_system_memory")) for each in self.servers}.values()))
+
+    @property
+    def cached_scripts(self) -> int:
+        """Of all shards, as far as they say."""
+        return sum(_whole(each.info.get("number_of_cached_scripts")) or 0 for each in self.servers)
+
+    def selectable(self, db: int) -> bool:
+        """Whether every shard has this database."""
+        return all(db in each.selectable for each in self.servers)
+
+
+def anywhere(sets: Sequence[Collection[str] | None]) -> frozenset[str] | None:
+    """What is in any of them; None where one is hidden."""
+    return frozenset().union(*[each or () for each in sets]) if None not in sets else None
+
+
+def everywhere(sets: Sequence[Collection[str] | None]) -> frozenset[str] | None:
+    """What is in all of them; None where one is hidden."""
+    known = [frozenset(each) for each in sets if each is not None]
+    return frozenset.intersection(*known) if known and len(known) == len(sets) else None
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if numbers and len(known) == len(numbers) else None
 
 
 @dataclass
@@ -116,58 +183,65 @@ _SETTINGS = (
 
 
 def facts_of(side: Side, databases: frozenset[int]) -> Facts:
-    """Ask the endpoint. databases: those that are to be selected there."""
-    with side.connect(0, 0) as connection:
-        facts = Facts(side)
-        for section in ("server", "memory", "replication", "persistence", "clients", "stats"):
-            facts.info.update(info_fields(_text(connection.command("INFO", section))))
-        facts.keyspace = _keyspace(_text(connection.command("INFO", "keyspace")))
-        facts.used_commands = _used(connection)
-        facts.settings = {name: _setting(connection, name) for name in _SETTINGS}
-        facts.commands = _commands(connection)
-        facts.users = _names(connection.command("ACL", "USERS"))
-        reply = connection.command("FUNCTION", "LIST", "WITHCODE")
-        facts.functions, facts.functions_refusal = _libraries(reply), getattr(reply, "text", "")
-        facts.modules = _named(connection.command("MODULE", "LIST"), b"name")
-        facts.selectable = {db: _text(connection.command("SELECT", db)) == "OK" for db in sorted(databases)}
+    """Ask every server of the endpoint that decides. databases: those that are to be selected there."""
+    found = []
     for shard in range(len(side.shards)):
         with side.connect(shard, 0, deciding=True) as connection:
-            facts.shards.append(_room(connection))
-            if shard:
-                _add(facts, connection)
-    return facts
+            found.append(_server(connection, databases))
+    return Facts(side, tuple(found))
 
 
-def _room(connection: Connection) -> Room:
-    memory = info_fields(_text(connection.command("INFO", "memory")))
-    limit = _setting(connection, "maxmemory") or memory.get("maxmemory")
-    return Room(_whole(memory.get("used_memory")), _whole(limit), _whole(_setting(connection, "repl-backlog-size")))
+def _server(connection: Connection, databases: frozenset[int]) -> ServerFacts:
+    info: dict[str, str] = {}
+    for section in ("server", "memory", "replication", "persistence", "clients", "stats"):
+        info.update(info_fields(_text(connection.command("INFO", section))))
+    settings = {name: _setting(connection, name) for name in _SETTINGS}
+    libraries = connection.command("FUNCTION", "LIST", "WITHCODE")
+    room = Room(
+        _whole(info.get("used_memory")),
+        _whole(settings["maxmemory"] or info.get("maxmemory")),
+        _whole(settings["repl-backlog-size"]),
+    )
+    return ServerFacts(
+        host=connection.endpoint.host,
+        info=info,
+        settings=settings,
+        keyspace=_keyspace(_text(connection.command("INFO", "keyspace"))),
+        commands=_commands(connection),
+        used_commands=_used(connection),
+        users=_names(connection.command("ACL", "USERS")),
+        functions=_libraries(libraries),
+        functions_refusal=getattr(libraries, "text", ""),
+        modules=_modules(connection),
+        selectable=frozenset(db for db in sorted(databases) if _text(connection.command("SELECT", db)) == "OK"),
+        room=room,
+    )
+
+
+def _modules(connection: Connection) -> dict[str, frozenset[str]] | None:
+    """The commands of each loaded module, as far as the server says which they are (from 7.0 on)."""
+    reply = connection.command("MODULE", "LIST")
+    if not isinstance(reply, list):
+        return None
+    names = list(_fields(reply, b"name"))
+    listed = [_names(connection.command("COMMAND", "LIST", "FILTERBY", "MODULE", name)) for name in names]
+    commands = [frozenset(each.lower() for each in some or ()) for some in listed]
+    return dict(zip(names, commands, strict=True))
 
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _add(facts: Facts, connection: Connection) -> None:
-    """What another shard adds to the commands in use and the numbers of keys."""
-    used = _used(connection)
-    facts.used_commands = None if used is None or facts.used_commands is None else facts.used_commands | used
-    more = _keyspace(_text(connection.command("INFO", "keyspace")))
-    for db, there in (more or {}).items():
-        before = (facts.keyspace or {}).get(db, Keyspace(0, 0, 0))
-        both = zip(vars(before).values(), vars(there).values(), strict=True)
-        facts.keyspace = {**(facts.keyspace or {}), db: Keyspace(*[one + other for one, other in both])}
-
-
 def _used(connection: Connection) -> frozenset[str] | None:
-    """Commands that clients have used, lower case."""
+    """Commands that clients have used, lower case; modules may have registered theirs in another."""
     statistics = _text(connection.command("INFO", "commandstats"))
     calls = re.findall(r"^cmdstat_([^:]+):calls=(\d+)", statistics, re.MULTILINE)
-    return frozenset(name for name, count in calls if int(count)) if statistics else None
+    return frozenset(name.lower() for name, count in calls if int(count)) if statistics else None
 
 
 def survey(side: Side, pace: Pace) -> Survey:
-    """Look at the type and the size of every key, one page after the other."""
+    """Look at the type and the size of every key of every shard, one page after the other."""
     found = Survey()
     exchange = Exchange(pace)
     for db in sorted(side.databases):
@@ -237,11 +311,6 @@ def _libraries(reply: Reply) -> dict[str, str] | None:
         return None
     names, code = (list(_fields(reply, name)) for name in (b"library_name", b"library_code"))
     return dict(zip(names, code, strict=True)) if len(names) == len(code) == len(reply) else None
-
-
-def _named(reply: Reply, name: bytes) -> frozenset[str] | None:
-    """One field of each entry of a list of maps; what RESP2 servers send as flat lists."""
-    return None if not isinstance(reply, list) else frozenset(_fields(reply, name))
 
 
 def _fields(reply: list[Reply], name: bytes) -> Iterator[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from harness.acceptance.facts import LARGE_BYTES, Facts, Survey
+from harness.acceptance.case import Case, fail, listed, mb, not_possible, passed, warn
+from harness.acceptance.facts import LARGE_BYTES, ServerFacts, anywhere, everywhere
 from harness.acceptance.feeding import cannot_feed
-from harness.acceptance.model import Check, Grade
-from harness.acceptance.product import Product
+from harness.acceptance.model import Check
+from harness.acceptance.modules import modules
 from harness.engine.catalogue import version_key
 from harness.resp.replication_info import REPLICATION_COMMANDS, replica_buffer_limit
 
-CORE_TYPES = frozenset({"string", "list", "hash", "set", "zset", "stream"})
 SHORTEST_CUT_S = 60.0  # that a backlog should survive
 _FULL = 0.8  # of the target's memory, above which it is tight
 # What servers, replicas and operators send, and no application does.
@@ -33,46 +33,34 @@ _MANY_KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Case:
-    """Everything that the checks look at. write_rate: bytes of replication stream a second, None where hidden."""
-
-    source: Facts
-    target: Facts
-    survey: Survey
-    product: Product | None
-    write_rate: float | None
-    figures: dict[str, float | int | str] = field(default_factory=dict)
-    skip_types: frozenset[str] = frozenset()
-
-
 REQUIRED = frozenset({"versions", "memory"})
 
 
 def preflight(case: Case) -> list[Check]:
     """Every check, in the order of reports."""
-    return [replace(answer, required=answer.name in REQUIRED) for answer in (check(case) for check in CHECKS)]
+    answers = (check(case) for check in CHECKS)
+    return [replace(answer, required=answer.required or answer.name in REQUIRED) for answer in answers]
 
 
 def tls(case: Case) -> Check:
     plain = [name for name, facts in (("source", case.source), ("target", case.target)) if not facts.side.endpoint.tls]
     if plain:
-        return _warn("TLS", f"no TLS to {' and '.join(plain)}", "use rediss:// where the network is not your own")
-    return _pass("TLS", "both certificates were verified")
+        return warn("TLS", f"no TLS to {' and '.join(plain)}", "use rediss:// where the network is not your own")
+    return passed("TLS", "both certificates were verified")
 
 
 def versions(case: Case) -> Check:
-    source, target = _version(case.source), _version(case.target)
-    if source is None or target is None:
-        hidden = "source" if source is None else "target"
-        return _not_possible("versions", f"the {hidden} hides its version")
+    pairs = sorted({(one, other) for one in case.source.versions for other in case.target.versions}, key=str)
+    if hidden := [name for name, facts in case.sides if None in facts.versions]:
+        return not_possible("versions", f"the {hidden[0]} hides its version")
     databases = (case.source.keyspace or {}).values()
-    reason = cannot_feed(source, target, field_ttls=any(each.with_field_ttls for each in databases))
-    if reason:
-        return _fail(
-            "versions", reason, "take a target that is as new, or move the data by commands, not by replication"
-        )
-    return _pass("versions", f"{'-'.join(target)} can follow {'-'.join(source)}")
+    with_field_ttls = any(each.with_field_ttls for each in databases)
+    for source, target in pairs:
+        if source and target and (reason := cannot_feed(source, target, field_ttls=with_field_ttls)):
+            todo = "take a target that is as new, or move the data by commands, not by replication"
+            return fail("versions", reason, todo)
+    names = [listed(sorted({"-".join(each) for each in facts.versions if each})) for _, facts in case.sides]
+    return passed("versions", f"{names[1]} can follow {names[0]}")
 
 
 def memory(case: Case) -> Check:
@@ -81,53 +69,41 @@ def memory(case: Case) -> Check:
     needed = data + backlog if data is not None else None
     held = sum(each.keys for each in (case.target.keyspace or {}).values())
     if needed is None or limit is None:
-        return _not_possible("memory", "the source's need or the target's limit is hidden")
+        return not_possible("memory", "the source's need or the target's limit is hidden")
     case.figures["source memory bytes"] = needed
-    limit = limit or case.target.number("total_system_memory") or 0
+    limit = limit or case.target.machine_memory or 0
     if not limit:
-        return _warn("memory", f"{_mb(needed)} are needed; the target has no limit", "set maxmemory on the target")
+        return warn("memory", f"{mb(needed)} are needed; the target has no limit", "set maxmemory on the target")
     case.figures["target memory limit bytes"] = limit
     need = max(needed, used) if held else needed
-    text = f"{_mb(need)} are needed (of which {_mb(backlog)} for the backlog), {_mb(limit)} are allowed"
+    text = f"{mb(need)} are needed (of which {mb(backlog)} for the backlog), {mb(limit)} are allowed"
     if need > limit:
-        return _fail("memory", text, f"raise the target's maxmemory above {_mb(need / _FULL)}")
+        return fail("memory", text, f"raise the target's maxmemory above {mb(need / _FULL)}")
     if need > _FULL * limit:
-        return _warn("memory", text, "leave a fifth free for growth, buffers and fragmentation")
-    return _pass("memory", text)
+        return warn("memory", text, "leave a fifth free for growth, buffers and fragmentation")
+    return passed("memory", text)
 
 
 def eviction(case: Case) -> Check:
-    policy = case.target.setting("maxmemory-policy") or case.target.info.get("maxmemory_policy")
-    if policy is None:
-        return _not_possible("eviction", "the target hides its eviction policy")
-    if policy != "noeviction":
+    asked = zip(case.target.setting("maxmemory-policy"), case.target.servers, strict=True)
+    policies = {policy or each.info.get("maxmemory_policy") for policy, each in asked}
+    if dropping := sorted(policy for policy in policies if policy not in (None, "noeviction")):
         todo = "set noeviction until the cutover is accepted, or accept that the target may drop keys"
-        return _warn("eviction", f"the target's policy is {policy}", todo)
-    return _pass("eviction", "the target drops nothing")
+        return warn("eviction", f"the target's policy is {listed(dropping)}", todo)
+    if None in policies:
+        return not_possible("eviction", "the target hides its eviction policy")
+    return passed("eviction", "the target drops nothing")
 
 
 def types(case: Case) -> Check:
-    strange = sorted(set(case.survey.types) - CORE_TYPES - {"none"})
-    missing = (case.source.modules or frozenset()) - (case.target.modules or frozenset())
-    if strange and (missing or not case.source.modules or case.target.modules is None):
-        return _fail("types", f"keys of type {', '.join(strange)}", "load the modules that know them on the target")
-    if strange and not set(strange) <= case.skip_types:
-        todo = "compare their values in another way, and give --skip-types"
-        return _warn("types", f"keys of type {', '.join(strange)}, whose modules the target has too", todo)
     if unknown := _encodings_unknown(case):
-        return _warn(
+        return warn(
             "types",
-            f"the source holds values as {_list(unknown)}, which the target does not know",
+            f"the source holds values as {listed(unknown)}, which the target does not know",
             "move the data by commands: the target can't load this by replication, RDB or RESTORE",
         )
-    lacking = sorted((case.source.modules or frozenset()) - (case.target.modules or frozenset()))
-    if lacking:
-        return _warn(
-            "types", f"no key uses them, but the target lacks the modules {', '.join(lacking)}", "see who does"
-        )
-    return _pass(
-        "types", ", ".join(f"{count} {kind}" for kind, count in sorted(case.survey.types.items())) or "no keys"
-    )
+    counts = sorted(case.survey.types.items())
+    return passed("types", ", ".join(f"{count} {kind}" for kind, count in counts) or "no keys")
 
 
 # encoding: family: from which version on; where a family is not named, all its versions know it
@@ -140,129 +116,132 @@ _ENCODINGS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 
 
 def _encodings_unknown(case: Case) -> list[str]:
-    target = _version(case.target)
-    if target is None:
-        return []
-    since = {encoding: known.get(target[0], (0,)) for encoding, known in _ENCODINGS.items()}
-    return sorted(each for each in case.survey.encodings if version_key(target[1]) < since.get(each, (0,)))
+    found: set[str] = set()
+    for family, version in filter(None, case.target.versions):
+        since = {encoding: known.get(family, (0,)) for encoding, known in _ENCODINGS.items()}
+        found |= {each for each in case.survey.encodings if version_key(version) < since.get(each, (0,))}
+    return sorted(found)
 
 
 def databases(case: Case) -> Check:
     above = sorted(db for db in case.source.side.databases if db)
     if not above:
-        return _pass("databases", "only database 0 is used")
+        return passed("databases", "only database 0 is used")
     limit = case.product.databases if case.product else None
-    lacking = [db for db in above if not case.target.selectable.get(db) or (limit is not None and db >= limit)]
+    lacking = [db for db in above if not case.target.selectable(db) or (limit is not None and db >= limit)]
     if lacking:
-        found = f"the source has keys in database {_list(lacking)}, which the target does not have"
-        return _fail(
-            "databases", found, "move these keys to database 0 under a prefix, or take one endpoint a database"
-        )
-    return _pass("databases", f"the target has database {_list(above)} too")
+        found = f"the source has keys in database {listed(lacking)}, which the target does not have"
+        return fail("databases", found, "move these keys to database 0 under a prefix, or take one endpoint a database")
+    return passed("databases", f"the target has database {listed(above)} too")
 
 
 def commands(case: Case) -> Check:
     used, known = case.source.used_commands, case.target.commands
     if used is None:
-        return _not_possible("commands", "the source hides its COMMANDSTATS")
+        return not_possible("commands", "the source hides its COMMANDSTATS")
     if known is None and case.product is None:
-        return _not_possible("commands", "the target doesn't list its commands", "name its product with --profile")
+        return not_possible("commands", "the target doesn't list its commands", "name its product with --profile")
     barred = case.product.refused if case.product else frozenset()
     lacking = {name for name in used if (known is not None and name not in known) or name in barred}
     lacking -= _OWN
     lacking = {name for name in lacking if "|" not in name or name.partition("|")[0] not in _OF_OPERATORS}
     if hard := sorted(lacking - _OF_OPERATORS):
-        return _fail(
-            "commands", f"clients of the source use what the target refuses: {_list(hard)}", "change the clients"
+        return fail(
+            "commands", f"clients of the source use what the target refuses: {listed(hard)}", "change the clients"
         )
     if lacking:
-        return _warn(
-            "commands", f"operators' commands that the target refuses: {_list(sorted(lacking))}", "see who sends them"
+        return warn(
+            "commands", f"operators' commands that the target refuses: {listed(sorted(lacking))}", "see who sends them"
         )
-    return _pass("commands", f"the target takes all {len(used)} commands in use")
+    return passed("commands", f"the target takes all {len(used)} commands in use")
 
 
 def large_keys(case: Case) -> Check:
     if not case.survey.measured:
-        return _not_possible("large keys", "the source refuses MEMORY USAGE")
+        return not_possible("large keys", "the source refuses MEMORY USAGE")
     if case.survey.large:
         db, key, size = case.survey.large[0]
         name = key.decode("utf-8", "backslashreplace")[:100]
-        found = f"{len(case.survey.large)} above {_mb(LARGE_BYTES)}; the largest is {name} in db {db} with {_mb(size)}"
-        return _warn("large keys", found, "split them, or plan for a target that answers late while they move")
-    return _pass("large keys", f"none is above {_mb(LARGE_BYTES)}")
+        found = f"{len(case.survey.large)} above {mb(LARGE_BYTES)}; the largest is {name} in db {db} with {mb(size)}"
+        return warn("large keys", found, "split them, or plan for a target that answers late while they move")
+    return passed("large keys", f"none is above {mb(LARGE_BYTES)}")
 
 
 def slots(case: Case) -> Check:
     if not case.target.side.cluster or case.source.side.cluster:
-        return _pass("slots", "the target is no cluster" if not case.target.side.cluster else "both are clusters")
+        return passed("slots", "the target is no cluster" if not case.target.side.cluster else "both are clusters")
     used = sorted(_MANY_KEYS & (case.source.used_commands or frozenset()))
     if used:
-        found = f"the target is a cluster, and clients use {_list(used)}"
-        return _warn("slots", found, "give the keys that are used together one {hash tag}")
-    return _pass("slots", "no command in use takes keys of several slots")
+        found = f"the target is a cluster, and clients use {listed(used)}"
+        return warn("slots", found, "give the keys that are used together one {hash tag}")
+    return passed("slots", "no command in use takes keys of several slots")
 
 
 def times_to_live(case: Case) -> Check:
     if case.source.keyspace is None:
-        return _not_possible("TTLs", "the source hides its keyspace")
+        return not_possible("TTLs", "the source hides its keyspace")
     expiring = sum(each.expiring for each in case.source.keyspace.values())
     with_fields = sum(each.with_field_ttls for each in case.source.keyspace.values())
     case.figures["keys that expire"] = expiring
     if with_fields and "HPTTL" in case.target.side.refused:
         found = f"hashes with fields that expire, which the target can't do: {with_fields}"
-        return _fail("TTLs", found, "take a target that knows HPTTL, or let the application expire these fields")
-    return _pass("TTLs", f"{expiring} keys expire, {with_fields} hashes have fields that do")
+        return fail("TTLs", found, "take a target that knows HPTTL, or let the application expire these fields")
+    return passed("TTLs", f"{expiring} keys expire, {with_fields} hashes have fields that do")
 
 
 def functions(case: Case) -> Check:
-    for name, facts in (("source", case.source), ("target", case.target)):
-        if facts.functions is None and not _knows_no_functions(facts):
-            found = f"the {name} does not list its functions: {facts.functions_refusal[:100] or 'an unexpected reply'}"
-            return _not_possible("functions", found, "compare FUNCTION LIST WITHCODE by hand")
-    ours, theirs = case.source.functions or {}, case.target.functions or {}
+    for name, facts in case.sides:
+        for each in facts.servers:
+            if each.functions is None and not _knows_no_functions(each):
+                refusal = each.functions_refusal[:100] or "an unexpected reply"
+                found = f"the {name} does not list its functions: {refusal}"
+                return not_possible("functions", found, "compare FUNCTION LIST WITHCODE by hand")
+    ours = {(library, code) for each in case.source.servers for library, code in (each.functions or {}).items()}
     todo = "FUNCTION DUMP on the source, FUNCTION RESTORE on the target"
-    if lacking := sorted(ours.keys() - theirs.keys()):
-        found = f"the target lacks the function {'library' if len(lacking) == 1 else 'libraries'} {_list(lacking)}"
-        return _fail("functions", found, todo)
-    if other := sorted(name for name in ours if ours[name] != theirs[name]):
+    if case.target.side.cluster:
+        todo += ", on each of its primaries"
+    libraries = [each.functions or {} for each in case.target.servers]
+    if lacking := sorted({name for name, _ in ours if not all(name in there for there in libraries)}):
+        found = f"the target lacks the function {'library' if len(lacking) == 1 else 'libraries'} {listed(lacking)}"
+        return fail("functions", found, todo)
+    if other := sorted({name for name, code in ours if any(there[name] != code for there in libraries)}):
         found = f"the target has other code in the function {'library' if len(other) == 1 else 'libraries'}"
-        return _fail("functions", f"{found} {_list(other)}", f"{todo} with REPLACE")
-    scripts = case.source.number("number_of_cached_scripts")
-    if scripts:
-        return _warn("functions", f"{scripts} scripts are cached", "clients that send EVALSHA must load them again")
-    return _pass(
-        "functions", f"all {len(ours)} function libraries are there, with the same code" if ours else "there are none"
-    )
+        return fail("functions", f"{found} {listed(other)}", f"{todo} with REPLACE")
+    if scripts := case.source.cached_scripts:
+        return warn("functions", f"{scripts} scripts are cached", "clients that send EVALSHA must load them again")
+    found = f"all {len(ours)} function libraries are there, with the same code" if ours else "there are none"
+    return passed("functions", found)
 
 
-def _knows_no_functions(facts: Facts) -> bool:
+def _knows_no_functions(server: ServerFacts) -> bool:
     """Whether that FUNCTION LIST is refused says that there are none."""
-    version = _version(facts)
+    version = server.version
     older = version is not None and version[0] == "redis" and version_key(version[1]) < (7,)
-    return older and "unknown command" in facts.functions_refusal.lower()
+    return older and "unknown command" in server.functions_refusal.lower()
 
 
 def users(case: Case) -> Check:
-    if case.source.users is None or case.target.users is None:
-        return _not_possible("ACL users", "one side does not name its users", "compare them by hand")
-    lacking = sorted(case.source.users - case.target.users)
-    if lacking:
-        found = f"the target lacks the ACL user{'s' if len(lacking) > 1 else ''} {_list(lacking)}"
-        return _fail(
-            "ACL users", found, "create them on the target with ACL SETUSER, with the same rules and passwords"
-        )
-    return _pass("ACL users", f"the target has all {len(case.source.users)} names; compare their rules by hand")
+    ours = anywhere([each.users for each in case.source.servers])
+    theirs = everywhere([each.users for each in case.target.servers])
+    if ours is None or theirs is None:
+        return not_possible("ACL users", "one side does not name its users", "compare them by hand")
+    if lacking := sorted(ours - theirs):
+        found = f"the target lacks the ACL user{'s' if len(lacking) > 1 else ''} {listed(lacking)}"
+        return fail("ACL users", found, "create them on the target with ACL SETUSER, with the same rules and passwords")
+    return passed("ACL users", f"the target has all {len(ours)} names; compare their rules by hand")
 
 
 def notifications(case: Case) -> Check:
-    ours, theirs = (facts.setting("notify-keyspace-events") for facts in (case.source, case.target))
-    if ours is None or theirs is None:
-        return _not_possible("keyspace notifications", "one side hides them")
-    if _events(ours) - _events(theirs):
-        found = f"the source sends {ours}, the target {theirs or 'nothing'}"
-        return _warn("keyspace notifications", found, f"set notify-keyspace-events {ours} on the target")
-    return _pass("keyspace notifications", "the target sends what the source sends")
+    ours, theirs = (facts.setting("notify-keyspace-events") for _, facts in case.sides)
+    hidden = None in ours or None in theirs
+    if hidden:
+        return not_possible("keyspace notifications", "one side hides them")
+    for flags in filter(None, ours):
+        for others in theirs:
+            if _events(flags) - _events(others or ""):
+                found = f"the source sends {flags}, the target {others or 'nothing'}"
+                return warn("keyspace notifications", found, f"set notify-keyspace-events {flags} on the target")
+    return passed("keyspace notifications", "the target sends what the source sends")
 
 
 def _events(flags: str) -> set[str]:
@@ -271,33 +250,46 @@ def _events(flags: str) -> set[str]:
 
 
 def backlog(case: Case) -> Check:
-    size = case.source.backlog
-    if not size or case.write_rate is None:
-        return _not_possible("backlog", "the source hides its backlog size, or how much is written")
-    case.figures["write rate bytes per s"] = round(case.write_rate)
-    if not case.write_rate:
-        return _pass("backlog", f"nothing was written while we measured; the backlog holds {_mb(size)}")
-    survives = size / case.write_rate
+    """Of the shard whose backlog survives the shortest cut."""
+    pairs = [(each.room.backlog, rate) for each, rate in zip(case.source.servers, case.write_rates, strict=True)]
+    known = [(size, rate) for size, rate in pairs if size and rate is not None]
+    if len(known) < len(pairs):
+        return not_possible("backlog", "the source hides its backlog size, or how much is written")
+    case.figures["write rate bytes per s"] = round(sum(rate for _, rate in known))
+    written = [(size, rate) for size, rate in known if rate]
+    if not written:
+        smallest = min(size for size, _ in known)
+        return passed("backlog", f"nothing was written while we measured; the backlog holds {mb(smallest)}")
+    size, rate = min(written, key=lambda each: each[0] / each[1])
+    survives = size / rate
     case.figures["cut survived s"] = round(survives)
-    text = f"{_mb(size)} at {case.write_rate / 1000:.1f} kB/s survive a cut of {survives:.0f} s"
+    text = f"{mb(size)} at {rate / 1000:.1f} kB/s survive a cut of {survives:.0f} s{_of_weakest(known)}"
     if survives < SHORTEST_CUT_S:
-        needed = case.write_rate * SHORTEST_CUT_S
-        return _warn("backlog", text, f"set repl-backlog-size to {_mb(needed)} or more on the source")
-    return _pass("backlog", text)
+        return warn("backlog", text, f"set repl-backlog-size to {mb(rate * SHORTEST_CUT_S)} or more on the source")
+    return passed("backlog", text)
+
+
+def _of_weakest(shards: Sequence[object]) -> str:
+    return f", on the weakest of {len(shards)} shards" if len(shards) > 1 else ""
 
 
 def output_buffers(case: Case) -> Check:
-    hard = replica_buffer_limit(case.source.setting("client-output-buffer-limit") or "")
-    if hard is None:
-        return _not_possible("output buffers", "the source hides client-output-buffer-limit")
-    if not hard or not case.write_rate:
-        return _pass("output buffers", "no limit" if not hard else f"{_mb(hard)}, and nothing was written meanwhile")
-    seconds = hard / case.write_rate
+    """Of the shard whose buffer for a replica is filled first."""
+    limits = [replica_buffer_limit(text or "") for text in case.source.setting("client-output-buffer-limit")]
+    if None in limits:
+        return not_possible("output buffers", "the source hides client-output-buffer-limit")
+    hard = [limit for limit in limits if limit]
+    pairs = [(limit, rate) for limit, rate in zip(limits, case.write_rates, strict=True) if limit and rate]
+    if not pairs:
+        found = f"{mb(min(hard))}, and nothing was written meanwhile" if hard else "no limit"
+        return passed("output buffers", found)
+    limit, rate = min(pairs, key=lambda each: each[0] / each[1])
+    seconds = limit / rate
     case.figures["full sync budget s"] = round(seconds)
-    text = f"{_mb(hard)} hold {seconds:.0f} s of writes during a full sync"
+    text = f"{mb(limit)} hold {seconds:.0f} s of writes during a full sync{_of_weakest(limits)}"
     if seconds < SHORTEST_CUT_S:
-        return _warn("output buffers", text, "raise client-output-buffer-limit for replicas on the source")
-    return _pass("output buffers", text)
+        return warn("output buffers", text, "raise client-output-buffer-limit for replicas on the source")
+    return passed("output buffers", text)
 
 
 CHECKS: Sequence[Callable[[Case], Check]] = (
@@ -306,6 +298,7 @@ CHECKS: Sequence[Callable[[Case], Check]] = (
     memory,
     eviction,
     types,
+    modules,
     databases,
     commands,
     large_keys,
@@ -317,40 +310,3 @@ CHECKS: Sequence[Callable[[Case], Check]] = (
     backlog,
     output_buffers,
 )
-
-
-def _version(facts: Facts) -> tuple[str, str] | None:
-    info = facts.info
-    if "valkey_version" in info:
-        return "valkey", info["valkey_version"]
-    if "redict_version" in info:
-        return "redict", info["redict_version"]
-    return ("redis", info["redis_version"]) if "redis_version" in info else None
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() else None
-
-
-def _mb(size: float) -> str:
-    return f"{size / 1_000_000:,.1f} MB"
-
-
-def _list(items: Iterable[object]) -> str:
-    return ", ".join(map(str, items))
-
-
-def _pass(name: str, found: str) -> Check:
-    return Check(name, Grade.PASS, found)
-
-
-def _warn(name: str, found: str, todo: str) -> Check:
-    return Check(name, Grade.WARN, found, todo)
-
-
-def _fail(name: str, found: str, todo: str) -> Check:
-    return Check(name, Grade.FAIL, found, todo)
-
-
-def _not_possible(name: str, found: str, todo: str = "") -> Check:
-    return Check(name, Grade.NOT_POSSIBLE, found, todo)

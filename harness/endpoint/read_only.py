@@ -89,6 +89,13 @@ def _with_code(arguments: Arguments, scope: Scope, db: int) -> str | None:
     return None if fine else "only WITHCODE is allowed"
 
 
+def _of_module(arguments: Arguments, scope: Scope, db: int) -> str | None:
+    fine = not arguments or (
+        len(arguments) == 3 and [word.upper() for word in arguments[:2]] == [b"FILTERBY", b"MODULE"]
+    )
+    return None if fine else "only FILTERBY MODULE name is allowed"
+
+
 def _name(arguments: Arguments, scope: Scope, db: int) -> str | None:
     return None if len(arguments) == 1 and arguments[0].startswith(b"harness") else "our names begin with harness"
 
@@ -125,7 +132,7 @@ READS: dict[str, Rule] = {
     "CLUSTER SHARDS": _takes(0, 0),
     "CLUSTER SLOTS": _takes(0, 0),
     "COMMAND": _takes(0, 0),
-    "COMMAND LIST": _takes(0, 0),
+    "COMMAND LIST": _of_module,
     "CONFIG GET": _KEY,
     "DBSIZE": _takes(0, 0),
     "DUMP": _KEY,

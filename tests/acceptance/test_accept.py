@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,8 @@ from harness.compare.model import Options
 from harness.endpoint.address import Endpoint
 from harness.endpoint.read_only import READS
 from harness.errors import ExitCode, UsageError
-from tests.compare.clusters import free_port
+from harness.resp.replies import Reply, Status
+from tests.compare.clusters import cluster, free_port
 from tests.compare.made import client_of, on_both
 from tests.compare.pretend import pretending, without_run_id
 from tests.support.monitor import Monitor
@@ -218,3 +219,62 @@ def test_a_part_that_is_equal_is_a_warning_and_drift_is_required(tmp_path: Path)
     assert "keys that match k" in found(report, "comparison")
     assert "comparison and drift of a part only" in terminal_text(report)
     assert next(check for check in report.checks if check.name == "drift").required
+
+
+def test_every_shard_of_a_cluster_is_looked_at(tmp_path: Path) -> None:
+    """What a migration stumbles over stands on the second shard only."""
+    folders = [tmp_path / name for name in ("cluster", "one")]
+    with (
+        cluster("valkey-server", folders[0], 2, *FAST) as shards,
+        running("valkey-server", folders[1], *FAST) as target,
+    ):
+        with client_of(shards[1]) as client, client_of(target) as copy:
+            client.function_load(FUNCTION)
+            client.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all")
+            for each in (client, copy):
+                each.hset("a", mapping={"f": 1})  # slots above the middle
+                each.execute_command("HPEXPIREAT", "a", 4_000_000_000_000, "FIELDS", 1, "f")
+                each.set("x", b"v" * 101_000_000)
+            client.config_resetstat()
+        paced = replace(QUICK, comparison=replace(QUICK.comparison, most_commands_per_s=10_000))
+        report = accept(shards[0], target, paced)
+        with client_of(shards[1]) as client:
+            calls: dict[str, dict[str, int]] = client.info("commandstats")  # type: ignore[assignment]
+            pings = calls["cmdstat_ping"]["calls"]
+    assert fails(report) == ["functions", "ACL users"]
+    assert found(report, "functions") == "the target lacks the function library mylib"
+    assert found(report, "types") == "1 hash, 1 string"
+    assert found(report, "large keys").startswith("1 above 100.0 MB; the largest is x in db 0 with 1")
+    assert found(report, "TTLs") == "0 keys expire, 1 hashes have fields that do"
+    assert pings >= 3  # its latency is watched, too
+
+
+def test_a_module_in_use_that_the_target_lacks(tmp_path: Path) -> None:
+    """Of two that the source has loaded, the target lacks both; keys, and then clients, show that one is in use."""
+    clients = False
+
+    def with_modules(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
+        if words[:2] == [b"MODULE", b"LIST"]:
+            return [[b"name", b"ReJSON", b"ver", 20_000], [b"name", b"bf", b"ver", 20_000]]
+        if words == [b"INFO", b"commandstats"] and clients:
+            return b"# Commandstats\r\ncmdstat_BF.ADD:calls=3,usec=1\r\n"  # as modules may spell theirs
+        return Status("ReJSON-RL") if words == [b"TYPE", b"document"] else ask()
+
+    with running("valkey-server", tmp_path / "a") as a, running("valkey-server", tmp_path / "b") as b:
+        on_both((a, b), lambda client: client.mset({"k": "v", "document": "v"}))
+        with pretending(a, with_modules) as source:
+            report = accept(source, b, QUICK)
+            assert "modules" in fails(report)
+            assert found(report, "modules") == (
+                "the target lacks a module, in use on the source: ReJSON (keys of type ReJSON-RL)"
+            )
+            with client_of(a) as client, client_of(b) as other:
+                client.delete("document")
+                other.delete("document")
+            report = accept(source, b, QUICK)
+            assert (report.verdict, grades(report)["modules"]) == ("go", "warn")
+            assert found(report, "modules").endswith("no command in use needs it): ReJSON, bf")
+            clients = True
+            report = accept(source, b, QUICK)
+    assert fails(report) == ["modules", "commands"]
+    assert found(report, "modules").endswith("in use on the source: bf (clients use bf.add)")
