@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from harness.checker.evidence import Convergence, Target
 from harness.checker.offsets import reached
-from harness.endpoint.view import NodeView, Sample
+from harness.endpoint.view import AskElsewhereError, NodeView, Sample
 from harness.kinds import KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import CannotConnect, ConnectionLost
@@ -67,9 +67,8 @@ def take_target(
     transaction a key, as a cluster wants it, whose last one tells the offset; nothing is written any more.
     """
     if one_by_one:
-        samples = [ask(root, partial(NodeView.sample, keys=(key,))) for key in streams.values()]
-        last = ask(root, NodeView.sample)
-        sample = replace(last, lengths=tuple(length for each in samples for length in each.lengths))
+        lengths_told = tuple(_length(root, key) for key in streams.values())
+        sample = replace(ask(root, NodeView.sample), lengths=lengths_told)
     else:
         sample = ask(root, lambda view: view.sample(tuple(streams.values())))
     lengths = {name: length or 0 for name, length in zip(streams, sample.lengths, strict=True)}
@@ -81,6 +80,14 @@ def take_target(
         lengths=lengths,
         offset_counts=moved_on or grown >= digits_up_to(acknowledged),
     )
+
+
+def _length(root: NodeView, key: KeyRef) -> int | None:
+    """Of one key, in elements: none where its slot is on its way, and it has gone already or was never here."""
+    try:
+        return ask(root, partial(NodeView.sample, keys=(key,))).lengths[0]
+    except AskElsewhereError:
+        return 0
 
 
 def await_offsets(

@@ -16,14 +16,14 @@ from typing import Protocol
 from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
 from harness.convergence import Patience, ask, await_offsets, take_target
 from harness.endpoint.view import NodeView, NodeViews, Sample
-from harness.errors import Failure
+from harness.errors import Failure, SetupError
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
 from harness.placement import DeploymentRouter, Shard, amiss, shards_of, written_shard
 from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
-from harness.resp.connection import CannotConnect, Connection, ConnectionLost
+from harness.resp.connection import Connection
 from harness.resp.read import read_any
 from harness.resp.replication_info import role_in
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
@@ -226,7 +226,7 @@ def _converge(waiting: _Converging, shard: Shard, acknowledged: int) -> _End:
 
     try:
         target, convergences = await_offsets(nodes, ask_target, Patience(waiting.since, cycle.give_up_s, hopeless))
-    except (CannotConnect, ConnectionLost) as error:
+    except SetupError as error:
         return _End({}, (), (f"{shard.root} could not be asked what it holds at the end: {error}",))
     return _End({shard.root: target}, tuple(replace(each, primary=shard.root) for each in convergences))
 

@@ -19,12 +19,13 @@ from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
 from harness.checker.evidence import Evidence, FaultRecord
 from harness.checker.judge import judge
-from harness.checker.verdict import Kind, Outcome, Verdict
+from harness.checker.verdict import Kind, Verdict
 from harness.convergence import GIVE_UP_S, ask, give_up_after
 from harness.cycle import Cycle, make_writers, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
-from harness.fault.reshape import Reshapeable, restore
+from harness.fault.cluster_calls import Reshapeable
+from harness.fault.reshape import restore
 from harness.fault.schedule import applicable
 from harness.observation import can_refuse, judged_nodes, misplaced_keys, not_looked_for, notes_on, other_keys
 from harness.options import Options
@@ -223,7 +224,7 @@ class Drawing:
             tally.smallest = made
             tally.first_failure = tally.first_failure or time.monotonic()
             self._close()
-        elif made.verdict.outcome is Outcome.UNKNOWN:
+        elif made.verdict.exit_code is ExitCode.UNKNOWN:  # also beside an anomaly that was expected
             tally.unknown.append(made)
             self._close()
         else:
@@ -260,7 +261,7 @@ class Drawing:
             notes=notes_on(stage),
         )
         drawn = Drawn(draw, evidence, judge(evidence, scenario.expect, faults_must_meet=False))
-        if drawn.verdict.outcome is Outcome.UNKNOWN:  # the deployment goes, and may not answer any more
+        if drawn.verdict.exit_code is not ExitCode.AS_EXPECTED:  # the deployment goes, and may not answer any more
             return drawn
         self._remove(plans)
         return self._restored(drawn, faults, scenario.expect)

@@ -11,7 +11,8 @@ from typing import Self, TypeVar
 from harness.convergence import ask
 from harness.endpoint.view import NodeView
 from harness.errors import SetupError
-from harness.fault.reshape import Operation, Reshapeable, begin
+from harness.fault.cluster_calls import Reshapeable
+from harness.fault.reshape import Operation, begin
 from harness.replication_log import count_syncs
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.replies import ErrorReply

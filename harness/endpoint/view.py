@@ -25,6 +25,13 @@ class NotServingError(SetupError):
     """A node that loads its data, say, tells nothing of keys for now; of replication it does."""
 
 
+class AskElsewhereError(SetupError):
+    """A cluster's node has no such key; its slot is on its way, and another node may have it."""
+
+
+_KINDS = {**dict.fromkeys(_NOT_SERVING, NotServingError), "ASK": AskElsewhereError}
+
+
 @dataclass(frozen=True)
 class Sample:
     """What a node showed in one transaction. lengths: of the keys asked for, in elements, None where a key's type is
@@ -146,8 +153,7 @@ class NodeView:
 
     def _checked(self, reply: Reply) -> Reply:
         if isinstance(reply, ErrorReply):
-            kind = NotServingError if reply.code in _NOT_SERVING else SetupError
-            raise kind(f"{self._endpoint.address} answered with an error: {reply}")
+            raise _KINDS.get(reply.code, SetupError)(f"{self._endpoint.address} answered with an error: {reply}")
         return reply
 
 

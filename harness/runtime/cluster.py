@@ -16,6 +16,7 @@ from harness.replication import ReplicationInfo
 from harness.resp.connection import CannotConnect, Connection, ConnectionLost
 from harness.resp.replies import ErrorReply, Reply
 from harness.runtime.follow import Attachable, Attachment, has_link_up, has_processed
+from harness.runtime.half_moved import HalfMoved, half_moved, in_words
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.runtime.server_config import NODE_TIMEOUT_MS
 from harness.slots import shard_ranges, slot_of
@@ -86,20 +87,24 @@ class ClusterMap:
             raise SetupError(f"nobody tells who owns which slot: {last}")
         return max(views, key=lambda view: view[0])[1]
 
-    def half_moved(self) -> tuple[str, ...]:
-        """Slots that a node says are on their way to or from it, in words; and nodes that can't be asked."""
-        found: list[str] = []
+    def on_their_way(self) -> tuple[tuple[HalfMoved, ...], tuple[str, ...]]:
+        """Slots that a node says are on their way to or from it; and why some nodes can't be asked."""
+        told: dict[str, str] = {}
+        unasked: list[str] = []
         for node in self._topology.nodes:
             try:
                 with Connection(self._control(node), timeout_s=2.0) as connection:
                     reply = connection.command("CLUSTER", "NODES")
             except (CannotConnect, ConnectionLost) as error:
-                found.append(f"{node} can't be asked who owns which slot: {error}")
-                continue
-            text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
-            own = next((line.split() for line in text.splitlines() if "myself" in line), [])
-            found += (f"{node} still has a slot on its way: {word}" for word in own[8:] if word.startswith("["))
-        return tuple(found)
+                unasked.append(f"{node} can't be asked who owns which slot: {error}")
+            else:
+                told[node] = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+        return half_moved(told, lambda node_id: self._names.get(node_id, node_id)), tuple(unasked)
+
+    def half_moved(self) -> tuple[str, ...]:
+        """The same in words."""
+        slots, unasked = self.on_their_way()
+        return (*in_words(slots), *unasked)
 
     def parsed(self, reply: Reply) -> Owners:
         """The reply to CLUSTER NODES. CLUSTER SLOTS leaves a replica out until its offset has moved."""

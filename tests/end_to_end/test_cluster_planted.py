@@ -122,16 +122,6 @@ def test_a_key_on_a_node_that_does_not_own_its_slot(tmp_path: Path, monkeypatch:
     assert "shard0 owns its slot" in result.verdict.anomalies[0].message
 
 
-def test_a_slot_that_is_left_on_its_way_is_a_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half_way(deployment: LocalDeployment) -> None:
-        ask(deployment, "shard0", ("CLUSTER", "SETSLOT", "7", "MIGRATING", deployment.cluster.ids["shard1"]))
-
-    result = run_planted(tmp_path, monkeypatch, half_way, before="shards_of")
-    assert result.verdict is not None
-    assert result.verdict.outcome is Outcome.UNKNOWN
-    assert "shard0 still has a slot on its way: [7->-" in result.verdict.doubts[0]
-
-
 @pytest.mark.parametrize("node", ["shard1", "shard1-replica0"])
 def test_a_node_that_is_away_in_the_end_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str) -> None:
     text = FILE.replace("converges_within_s: 30", "give_up_s: 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
@@ -11,9 +12,10 @@ from harness.errors import SetupError
 from harness.fault.reshape import Reshaping, restore
 from harness.fault.toxiproxy import open_fault_proxy
 from harness.resp.connection import Connection
+from harness.resp.replies import OK
 from harness.runtime.local import LocalDeployment, LocalRuntime
 from harness.runtime.owner import Owner
-from harness.slots import slot_of
+from harness.slots import shard_ranges, slot_of
 from harness.topology import Link, Topology, cluster_nodes
 from tests.support.pairs import ENGINES
 
@@ -65,6 +67,67 @@ def test_a_disturbed_link_leads_through_its_proxy_and_clients_past_it(cluster: L
 
 def test_an_unknown_address_is_nobodys(cluster: LocalDeployment) -> None:
     assert cluster.cluster.node_at("127.0.0.1", 1) is None
+
+
+def keys_of(shard: int, count: int) -> list[str]:
+    """Keys that the shard owned when the cluster was made, each in a slot of its own."""
+    keys = (f"key:{number}" for number in range(100_000))
+    return list(islice((key for key in keys if slot_of(key.encode()) in shard_ranges(3)[shard]), count))
+
+
+def set_slot(cluster: LocalDeployment, node: str, key: str, state: str, other: str) -> None:
+    ids = cluster.cluster.ids
+    assert ask(cluster, node, "CLUSTER", "SETSLOT", str(slot_of(key.encode())), state, ids[other]) == OK
+
+
+def begin_elsewhere(cluster: LocalDeployment, node: str, key: str) -> None:
+    with Connection(cluster.control(node)) as connection:
+        connection.command("ASKING")
+        assert connection.command("SET", key, "elsewhere") == OK
+
+
+def test_slots_that_are_half_way_are_whole_again_in_the_written_shape(cluster: LocalDeployment) -> None:
+    """Keys at both ends, with both, the one or the other of them saying that the slot is on its way."""
+    keys = keys_of(0, 3)
+    gone, begun, stays = keys
+    for key in keys:
+        assert ask(cluster, "shard0", "SET", key, "1") == OK
+    set_slot(cluster, "shard2", gone, "IMPORTING", "shard0")
+    set_slot(cluster, "shard0", gone, "MIGRATING", "shard2")
+    host, port = cluster.inside("shard2")
+    assert ask(cluster, "shard0", "MIGRATE", host, str(port), gone, "0", "10000") == OK
+    set_slot(cluster, "shard1", begun, "IMPORTING", "shard0")
+    begin_elsewhere(cluster, "shard1", f"{{{begun}}}beside")
+    set_slot(cluster, "shard0", stays, "MIGRATING", "shard1")
+    told = [text.partition(": ")[0] for text in cluster.cluster.half_moved()]
+    assert sorted(text.partition(" from ")[2] for text in told) == [
+        "shard0 to shard1 (only shard0 says so)",
+        "shard0 to shard1 (only shard1 says so)",
+        "shard0 to shard2 (both say so)",
+    ]
+
+    restore(cluster)
+
+    assert cluster.cluster.half_moved() == ()
+    assert [ask(cluster, node, "DBSIZE") for node in ("shard0", "shard1", "shard2")] == [4, 0, 0]
+    for key in (*keys, f"{{{begun}}}beside"):
+        assert ask(cluster, "shard0", "DEL", key) == 1
+
+
+def test_a_key_that_stands_at_both_ends_is_not_overwritten(cluster: LocalDeployment) -> None:
+    [key] = keys_of(1, 1)
+    assert ask(cluster, "shard1", "SET", key, "here") == OK
+    set_slot(cluster, "shard0", key, "IMPORTING", "shard1")
+    begin_elsewhere(cluster, "shard0", key)
+    with pytest.raises(SetupError, match=r"shard0 refuses MIGRATE .*BUSYKEY"):
+        restore(cluster)
+    assert ask(cluster, "shard1", "GET", key) == b"here"
+    with Connection(cluster.control("shard0")) as connection:
+        connection.command("ASKING")
+        assert connection.command("DEL", key) == 1
+    restore(cluster)
+    assert cluster.cluster.half_moved() == ()
+    assert ask(cluster, "shard1", "DEL", key) == 1
 
 
 def test_nobody_to_ask() -> None:
