@@ -24,6 +24,7 @@ from harness.placement import DeploymentRouter, Shard, amiss, shards_of, written
 from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
 from harness.resp.connection import Connection
+from harness.resp.kept import KeptConnections
 from harness.resp.read import read_any
 from harness.resp.replication_info import role_in
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
@@ -53,8 +54,9 @@ class Laps(Protocol):
 class Cycle:
     """What one cycle is to do. nodes: those that are waited for and read; give_up_s: how long at most.
 
-    views: kept open from one cycle to the next; None where it shall open its own. nodes empty: in a cluster, every
-    replica, and the primary of a shard that has none.
+    views: kept open from one cycle to the next; None where it shall open its own; kept: likewise, connections that
+    write and read, used only where no fault could meet them. nodes empty: in a cluster, every replica, and the primary
+    of a shard that has none.
     """
 
     deployment: Deployment
@@ -65,6 +67,7 @@ class Cycle:
     give_up_s: float
     refusals_possible: bool = False
     views: NodeViews | None = None
+    kept: KeptConnections | None = None
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -130,8 +133,9 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
 
         laps.begin("verify")
         vouched = Vouched(cycle, watch, since)
+        kept = None if cycle.faults else cycle.kept
         readings = tuple(
-            read(cycle.deployment, node, plan, cycle.place, vouched.ready, role=shard.role_of(node))
+            read(cycle.deployment, node, plan, cycle.place, vouched.ready, role=shard.role_of(node), kept=kept)
             for shard in shards
             for node in shard.nodes
             for plan in shard.keys.values()
@@ -276,6 +280,7 @@ def _route(cycle: Cycle, plan: StreamPlan) -> Route:
         control=deployment.control(primary),
         no_fence=deployment.no_fence(primary),
         refusals_possible=cycle.refusals_possible,
+        kept=None if cycle.faults else cycle.kept,
     )
 
 
@@ -374,6 +379,7 @@ def read(
     ready: Callable[[Connection, str, StreamPlan], None],
     *,
     role: str = "",
+    kept: KeptConnections | None = None,
 ) -> Reading:
     """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads;
     role: which the node must have when that connection has read, "" for any.
@@ -381,12 +387,15 @@ def read(
     sink = place.sink(node, plan.reading)
     state, length, found_type, error = KeyState.UNREADABLE, 0, None, None
     try:
-        with Connection(deployment.entry(node).with_database(plan.db)) as connection:
+        endpoint = deployment.entry(node).with_database(plan.db)
+        with kept.reading(endpoint) if kept is not None else Connection(endpoint) as connection:
             if deployment.topology.is_cluster:
                 connection.command("READONLY")  # an owner of the slot answers all the same
             ready(connection, node, plan)
             found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores, numbers=plan.numbers)
             wrong_role = _wrong_role(connection, role)
+            if found.error is not None:
+                connection.close()  # there may be more to come on it
         state, length, found_type, error = found.state, found.length, found.found_type, found.error
         if wrong_role:
             state, error = KeyState.UNREADABLE, wrong_role

@@ -340,10 +340,9 @@ def other_keys(
 
 def _strays(view: NodeView, ours: Mapping[int, set[bytes]]) -> list[tuple[int, bytes]]:
     strays: dict[tuple[int, bytes], None] = {}
-    for db in view.key_counts():
-        for key in view.keys(db):
-            if key not in ours.get(db, ()):
-                strays[db, key] = None
-            if len(strays) >= MAX_OTHER_KEYS:
-                return list(strays)
+    for db, key in view.every_key():
+        if key not in ours.get(db, ()):
+            strays[db, key] = None
+        if len(strays) >= MAX_OTHER_KEYS:
+            break
     return list(strays)

@@ -35,6 +35,7 @@ from harness.plan import StreamPlan, keys_of, plan_streams
 from harness.report.facts import Counts, Draws, RunFacts
 from harness.report.store import RunDirectory
 from harness.report.summary import count_elements
+from harness.resp.kept import KeptConnections
 from harness.runner import Clock, Progress, Result, conclude, passwords, run_facts
 from harness.scenario.loader import LoadedScenario
 from harness.scenario.model import Expect, Fault, Property, Scenario, Workload
@@ -163,6 +164,7 @@ class Drawing:
         self._opened = ExitStack()
         self._stage: Stage | None = None
         self._views: NodeViews | None = None
+        self._kept: KeptConnections | None = None
         self.tally = Tally()
         self.broken: Exception | None = None
 
@@ -239,7 +241,8 @@ class Drawing:
         nodes = judged_nodes(scenario, stage.deployment.topology)
         faults = applicable(scenario.faults, stage.deployment.capabilities) if stage.external is None else ()
         give_up_s = give_up_after(None, scenario.expect.give_up_s)
-        cycle = Cycle(stage.deployment, plans, faults, nodes, place, give_up_s, can_refuse(scenario), self.views)
+        refusable, views = can_refuse(scenario), self.views
+        cycle = Cycle(stage.deployment, plans, faults, nodes, place, give_up_s, refusable, views, self._kept)
         observed = run_cycle(cycle, _NoLaps())
         for index, fault in enumerate(observed.faults):
             if fault.met or index not in self.tally.faults:
@@ -305,10 +308,11 @@ class Drawing:
             raise SetupError(f"a preload could not be written: {'; '.join(doubts)}")
         stage.deployment.attach()
         self._views = self._opened.enter_context(NodeViews(stage.deployment.control))
+        self._kept = self._opened.enter_context(KeptConnections()) if stage.external is None else None
         self._stage = stage
 
     def _close(self) -> None:
-        self._stage = self._views = None
+        self._stage = self._views = self._kept = None
         self._opened.close()
 
 

@@ -16,6 +16,7 @@ from harness.checker.verdict import Kind, Outcome
 from harness.endpoint.client import connect
 from harness.errors import ExitCode, SetupError
 from harness.options import Options
+from harness.resp.kept import KeptConnections
 from harness.runner import Result, judge_again, replay, run
 from harness.runtime.local import LocalRuntime
 from harness.scenario.loader import load
@@ -27,6 +28,7 @@ topology: {nodes: {a: {port: 6379}, b: {replica_of: a, port: 6380, config: {repl
 workload: {key: "numbers:list", values: 100, batch: {shape: variadic, size: 10}}
 """
 SMALL = "property: {values: {min: 0, max: 200}, batch: {size: {min: 1, max: 20}}, examples: 60}"
+SLOW_WRITER = "faults: [{at: 20%, until: 80%, link: client->a, toxic: latency, latency_ms: 1}]"
 Tamper = Callable[[redis.Redis, str, int], object]  # B, the list's key, how many values were written
 
 
@@ -96,6 +98,21 @@ class TestClean:
         monkeypatch.setattr(LocalRuntime, "deploy", lambda self, *rest: deployed.append(1) or deploy(self, *rest))
         run_it(tmp_path, examples=20)
         assert deployed == [1]
+
+    @pytest.mark.parametrize(("fault", "opened_anew"), [("", False), (SLOW_WRITER, True)])
+    def test_draws_share_connections_unless_a_fault_could_meet_them(self, tmp_path, monkeypatch, fault, opened_anew):
+        reused = []
+        take = KeptConnections.take
+
+        def watched(self, *where, **how):
+            reused.append(found := take(self, *where, **how))
+            return found
+
+        monkeypatch.setattr(KeptConnections, "take", watched)
+        result = run_it(tmp_path, *([fault] if fault else []), SMALL, examples=20)
+        assert result.exit_code == ExitCode.AS_EXPECTED
+        assert any(reused) is not opened_anew
+        assert bool(reused) is not opened_anew
 
     def test_preloads_are_there_and_alarm_nobody(self, tmp_path):
         result = run_it(tmp_path, "preload: [{key: before, values: 50, db: 2}]", SMALL, examples=10)

@@ -13,11 +13,12 @@ from harness.errors import HarnessError, SetupError
 from harness.kinds import KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import Connection
-from harness.resp.replication_info import parse_replication, sync_bytes
+from harness.resp.replication_info import info_fields, parse_replication, replication_of, sync_bytes_of
 from harness.resp.replies import ErrorReply, Reply
 from harness.resp.transport import never
 
-_DATABASE = re.compile(r"^db(\d+):keys=(\d+)", re.MULTILINE)
+_DATABASE = re.compile(r"^db(\d+):keys=\d+", re.MULTILINE)
+_MULTI, _EXEC = ("MULTI",), ("EXEC",)
 _NOT_SERVING = frozenset({"LOADING", "MASTERDOWN", "BUSY"})
 
 
@@ -88,47 +89,62 @@ class NodeView:
         return parse_replication(self.info("replication"))
 
     def sample(self, keys: Sequence[KeyRef] = ()) -> Sample:
-        """Replication state and the keys' lengths as of one moment: one MULTI."""
-        commands: list[tuple[str | bytes, ...]] = [("MULTI",)]
+        """Replication state and the keys' lengths as of one moment: one MULTI, where there is more than one to ask."""
+        commands: list[tuple[str | bytes, ...]] = []
         asked: list[int] = []  # where in the transaction each length stands
-        connection = self.connection
         for key in keys:
             commands += self._select(key.db)
-            asked.append(len(commands) - 1)
+            asked.append(len(commands))
             commands.append((key.data_type.length, key.key))
-        commands += [("INFO", "replication"), ("EXEC",)]
-        connection.send(b"".join(connection.pack(*words) for words in commands))
-        replies = [connection.take_reply() for _ in commands]
+        commands.append(("INFO", "replication"))
+        reply = self._together(commands) if keys else [self._ask(*commands[0])]
+        text = self._text(reply[-1])
+        fields = info_fields(text)
+        lengths = zip(keys, (reply[index] for index in asked), strict=True)
+        known = tuple(length // key.data_type.unit if isinstance(length, int) else None for key, length in lengths)
+        return Sample(replication_of(fields, text), known, sync_bytes_of(fields))
+
+    def _together(self, commands: Sequence[tuple[str | bytes, ...]]) -> list[Reply]:
+        """The replies to these commands in one transaction."""
+        connection = self.connection
+        connection.send(b"".join([connection.pack(*words) for words in (_MULTI, *commands, _EXEC)]))
+        as_usual = connection.take_if(b"+OK\r\n" + b"+QUEUED\r\n" * len(commands))
+        replies = [connection.take_reply() for _ in range(1 if as_usual else len(commands) + 2)]
         if any(isinstance(reply, ErrorReply) for reply in replies):
             self.close()  # no SELECT of a transaction that was refused has happened
         reply = [self._checked(reply) for reply in replies][-1]
-        if not isinstance(reply, list):
+        if not isinstance(reply, list) or len(reply) != len(commands):
             raise HarnessError(f"{self._endpoint.address} answered EXEC with {reply!r}")
-        info = reply[-1]
-        if not isinstance(info, bytes):
-            raise HarnessError(f"{self._endpoint.address} answered INFO with {info!r}")
-        text = info.decode("utf-8", "replace")
-        lengths = zip(keys, (reply[index] for index in asked), strict=True)
-        known = tuple(length // key.data_type.unit if isinstance(length, int) else None for key, length in lengths)
-        return Sample(parse_replication(text), known, sync_bytes(text))
+        return reply
 
-    def key_counts(self) -> dict[int, int]:
-        """Number of keys by database, for those that hold any."""
-        return {int(db): int(keys) for db, keys in _DATABASE.findall(self.info("keyspace"))}
+    def every_key(self) -> Iterator[tuple[int, bytes]]:
+        """The keys of all databases (some perhaps twice), each with its database. Where they are few and all in the
+        database that is selected, one round trip tells them.
+        """
+        here = self._db
+        keyspace, page = self.connection.commands(("INFO", "keyspace"), _scan(b"0"))
+        databases = [int(db) for db in _DATABASE.findall(self._text(self._checked(keyspace)))]
+        yield from ((here, key) for key in self._pages(self._checked(page)))
+        for db in databases:
+            if db != here:
+                yield from ((db, key) for key in self.keys(db))
 
     def keys(self, db: int) -> Iterator[bytes]:
         """Every key of a database (some perhaps twice), by SCAN."""
         for command in self._select(db):
             self._ask(*command)
-        cursor: object = b"0"
+        return self._pages(self._ask(*_scan(b"0")))
+
+    def _pages(self, page: Reply) -> Iterator[bytes]:
+        """The keys of this reply to SCAN and of all that come after it."""
         while True:
-            reply = self._ask("SCAN", cursor if isinstance(cursor, bytes) else b"0", "COUNT", "1000")
-            if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
-                raise HarnessError(f"{self._endpoint.address} answered SCAN with {reply!r}")
-            cursor = reply[0]
-            yield from (key for key in reply[1] if isinstance(key, bytes))
+            cursor, keys = page if isinstance(page, list) and len(page) == 2 else (None, None)
+            if not isinstance(cursor, bytes) or not isinstance(keys, list):
+                raise HarnessError(f"{self._endpoint.address} answered SCAN with {page!r}")
+            yield from (key for key in keys if isinstance(key, bytes))
             if cursor == b"0":
                 return
+            page = self._ask(*_scan(cursor))
 
     def remove(self, key: KeyRef) -> None:
         """UNLINK a key of ours."""
@@ -155,6 +171,10 @@ class NodeView:
         if isinstance(reply, ErrorReply):
             raise _KINDS.get(reply.code, SetupError)(f"{self._endpoint.address} answered with an error: {reply}")
         return reply
+
+
+def _scan(cursor: bytes) -> tuple[str | bytes, ...]:
+    return ("SCAN", cursor, "COUNT", "1000")
 
 
 class NodeViews:

@@ -53,11 +53,12 @@ class Nemesis:
         self._syncs_before = {fault: self._finished_syncs(fault) for fault in self._faults}
         self._link_was_down: set[ActiveFault] = set()
         self._all_written = self._over = False  # over: nothing is applied any more, and no writer is held
-        self._thread = threading.Thread(target=self._watch_clock, name="nemesis", daemon=True)
+        self._thread: threading.Thread | None = None
         self.last_heal: float | None = None  # time.monotonic() of the last one, for convergence
 
     def __enter__(self) -> Self:
         if any(not _only_marks(fault.what) for fault in self._faults):
+            self._thread = threading.Thread(target=self._watch_clock, name="nemesis", daemon=True)
             self._thread.start()
         return self
 
@@ -231,7 +232,7 @@ class Nemesis:
                 self._heal(fault, patient=patient)
             self._over = True
             self._changed.notify_all()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     def records(self) -> tuple[FaultRecord, ...]:

@@ -64,6 +64,16 @@ class Connection:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is open, and everything that came has been taken."""
+        return self._start == self._end and self._builder.empty and self._transport.quiet
+
+    def begin_anew(self, timeout_s: float, interrupted: Callable[[], bool]) -> None:
+        """Be for somebody else what a new connection would be."""
+        self.timeout_s, self.bytes_sent = timeout_s, 0
+        self._transport.interrupted = interrupted
+
     def command(self, *words: Argument) -> Reply:
         """Send one command and return its reply. An error reply is returned, not raised; ConnectionLost is raised."""
         self.send(self.pack(*words))
@@ -78,7 +88,7 @@ class Connection:
         """A command's bytes; HarnessError where the endpoint's scope does not allow it."""
         if self._guard is not None:
             self._guard.check(words)
-        return encode.command(*[word if isinstance(word, bytes) else str(word) for word in words])
+        return encode.command(*words)
 
     def pack_each(self, keys: Sequence[bytes], *commands: Sequence[Argument | encode.Placeholder]) -> bytes:
         """Each of these commands for every key, one command after the other; `encode.KEY` stands for the key.

@@ -160,12 +160,12 @@ def array_header(count: int) -> bytes:
     return b"*%d\r\n" % count
 
 
-def command(*words: bytes | str | int) -> bytes:
+def command(*words: bytes | str | float) -> bytes:
     """One command; text is sent as UTF-8, numbers as decimals."""
     return array_header(len(words)) + b"".join([bulk(_as_bytes(word)) for word in words])
 
 
-def _as_bytes(word: bytes | str | int) -> bytes:
+def _as_bytes(word: bytes | str | float) -> bytes:
     return word if isinstance(word, bytes) else str(word).encode()
 
 

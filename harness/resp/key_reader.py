@@ -176,21 +176,23 @@ class PageReader(Reader):
     def _pages(self, key: bytes, told: int) -> None:
         while True:
             self._ask_ahead(key, told)
-            if not self._waiting:
-                self._ask(key, told)
             taken = self._take(key, self._waiting.popleft(), told)
             if not self._waiting and self._start >= told + self._chunk and (not taken or self._layout.open_ended):
                 return
 
     def _ask_ahead(self, key: bytes, told: int) -> None:
-        while self._start < told + self._chunk and len(self._waiting) < self._ahead:
-            self._ask(key, told)
+        """Ask for as many pages as may be under way, at least for one, all in one piece."""
+        questions = []
+        while not self._waiting or (self._start < told + self._chunk and len(self._waiting) < self._ahead):
+            questions.append(self._question(key, told))
+        if questions:
+            self.connection.send(b"".join(questions))
 
-    def _ask(self, key: bytes, told: int) -> None:
+    def _question(self, key: bytes, told: int) -> bytes:
+        """The command for the next page, which is waited for from now on."""
         start, self._start = self._start, self._start + self._chunk
-        words = self._layout.page(key, start, self._start, start >= told)
-        self.connection.send(self.connection.pack(*words))
         self._waiting.append(max(0, min(self._start, told) - start))
+        return self.connection.pack(*self._layout.page(key, start, self._start, start >= told))
 
     def _take(self, key: bytes, count: int, told: int) -> int:
         """One reply, which should hold `count` elements; how many it does hold."""

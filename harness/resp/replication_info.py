@@ -32,7 +32,11 @@ def parse_replication(text: str) -> ReplicationInfo:
 
     Managed endpoints leave fields out: ids are then "", offsets 0.
     """
-    fields = info_fields(text)
+    return replication_of(info_fields(text), text)
+
+
+def replication_of(fields: Mapping[str, str], text: str) -> ReplicationInfo:
+    """The same from its fields; text: where they come from."""
     role = _ROLES.get(fields.get("role", ""))
     if role is None:
         raise HarnessError(f"INFO replication names no role that is known: {text[:200]!r}")
@@ -59,7 +63,12 @@ def role_in(reply: object) -> str:
 
 def sync_bytes(text: str) -> int:
     """Bytes of a full sync that this replica has read so far, by INFO replication; 0 while it is in none."""
-    return max(0, _number(info_fields(text), "master_sync_read_bytes", 0))
+    return sync_bytes_of(info_fields(text))
+
+
+def sync_bytes_of(fields: Mapping[str, str]) -> int:
+    """The same from its fields."""
+    return max(0, _number(fields, "master_sync_read_bytes", 0))
 
 
 def replica_addresses(text: str) -> tuple[tuple[str, int], ...]:

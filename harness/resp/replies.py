@@ -158,6 +158,11 @@ class ReplyBuilder:
         self._open: list[tuple[int, list[Reply]]] = []  # for each array begun: how many elements, and those so far
         self.reply: Reply = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether no reply has begun."""
+        return not self._open
+
     def add(self, token: Token) -> bool:
         """Whether `reply` is now whole."""
         value: Reply

@@ -49,7 +49,8 @@ class Transport:
     """
 
     def __init__(self, endpoint: Endpoint, timeout_s: float, interrupted: Callable[[], bool] = never) -> None:
-        self._endpoint, self._interrupted = endpoint, interrupted
+        self._endpoint, self.interrupted = endpoint, interrupted
+        self._closed = False
         self._deadline = time.monotonic() + timeout_s
         self._socket: socket.socket | ssl.SSLSocket = self._connected()
         try:
@@ -63,7 +64,13 @@ class Transport:
         self._either = _poll_for(self._socket, select.POLLIN | select.POLLOUT)
 
     def close(self) -> None:
+        self._closed = True
         self._socket.close()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it is open at both ends, as far as is known here, and nothing has come."""
+        return not self._closed and not self._readable.poll(0)
 
     def send_some(self, data: memoryview) -> int:
         """How many of these bytes were taken, 0 where none can be now."""
@@ -93,7 +100,7 @@ class Transport:
     def _poll(self, poll: select.poll, timeout_s: float) -> bool:
         end = time.monotonic() + timeout_s
         while not poll.poll(max(0.0, min(end - time.monotonic(), _SLICE_S)) * 1000):
-            if self._interrupted():
+            if self.interrupted():
                 raise Interrupted(f"{self._endpoint.address}: interrupted while waiting")
             if time.monotonic() >= end:
                 return False

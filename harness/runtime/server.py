@@ -189,10 +189,10 @@ class ProcessServer(Server):
         if self._process is None:
             return "was not started"
         try:
-            status = self._process.wait(wait_s)
+            status = self._process.wait(wait_s) if wait_s else self._process.poll()
         except subprocess.TimeoutExpired:
             return None
-        return f"ended {_how(status)}"
+        return None if status is None else f"ended {_how(status)}"
 
     def pause(self) -> None:
         self._signal(signal.SIGSTOP)

@@ -6,7 +6,7 @@ the scenario's faults do to a batch shape: one command at a time over a link of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -72,8 +72,7 @@ def draws(scenario: Scenario, *, seconds_a_draw: float = SECONDS_A_DRAW) -> Sear
     The bounds' lower end is always kept, even where it costs more.
     """
     drawn = scenario.property or Property()
-    batches = {shape: _batches(shape, drawn) for shape in _shapes(scenario, drawn)}  # once, and not once a draw
-    return _draw(scenario, drawn, batches, seconds_a_draw)
+    return _draw(scenario, drawn, _Batches.of(scenario, drawn), seconds_a_draw)
 
 
 def always(scenario: Scenario) -> tuple[Draw, ...]:
@@ -122,16 +121,44 @@ def _on_key(fault: Fault, workload: Workload, key: str) -> Fault:
 # -- drawing
 
 
+@dataclass(frozen=True)
+class _Batches:
+    """What batches are made of: strategies, made once and not once a draw. explicit: how many sizes are given, where
+    that is above 0; each step between strategies costs a draw more than the number that it yields.
+    """
+
+    shapes: SearchStrategy[Shape]
+    size: SearchStrategy[int]
+    explicit: SearchStrategy[int] | None
+
+    @classmethod
+    def of(cls, scenario: Scenario, drawn: Property) -> _Batches:
+        """Half of the draws have explicit sizes, where they may have them."""
+        return cls(
+            shapes=st.sampled_from(_shapes(scenario, drawn)),
+            size=st.integers(drawn.batch.size.min, drawn.batch.size.max),
+            explicit=st.integers(1 - MOST_EXPLICIT_SIZES, MOST_EXPLICIT_SIZES) if drawn.batch.explicit_sizes else None,
+        )
+
+    def one(self, draw: DrawFn) -> Batch:
+        """One batch."""
+        shape = draw(self.shapes)
+        if shape == "single":
+            return _batch(shape, 1)
+        explicit = draw(self.explicit) if self.explicit is not None else 0
+        if explicit > 0:
+            return Batch(shape=shape, sizes=tuple([draw(self.size) for _ in range(explicit)]))
+        return _batch(shape, draw(self.size))
+
+
 @st.composite
-def _draw(
-    draw: DrawFn,
-    scenario: Scenario,
-    drawn: Property,
-    batches_by_shape: Mapping[Shape, SearchStrategy[Batch]],
-    seconds: float,
-) -> Draw:
-    shape = draw(st.sampled_from(_shapes(scenario, drawn)))
-    batch = draw(batches_by_shape[shape])
+def _some_batch(draw: DrawFn, batches: _Batches) -> Batch:
+    return batches.one(draw)
+
+
+@st.composite
+def _draw(draw: DrawFn, scenario: Scenario, drawn: Property, batches_of: _Batches, seconds: float) -> Draw:
+    batch = batches_of.one(draw)
     most = min(drawn.values.max, max(drawn.values.min, affordable(scenario, batch, seconds)))
     values = draw(st.integers(drawn.values.min, most))
     faults = tuple(draw(_timed(fault)) for fault in scenario.faults) if drawn.fault_timing else scenario.faults
@@ -139,8 +166,7 @@ def _draw(
         faults = (*faults, draw(_reshape(_primaries(scenario))))
     batches: tuple[Batch, ...] = ()
     if (few := drawn.producers) is not None:
-        others = st.sampled_from(sorted(batches_by_shape)).flatmap(batches_by_shape.__getitem__)
-        more = draw(st.lists(others, min_size=few.min - 1, max_size=few.max - 1))
+        more = draw(st.lists(_some_batch(batches_of), min_size=few.min - 1, max_size=few.max - 1))
         batches = (batch, *more)
     shards = draw(st.integers(drawn.shards.min, drawn.shards.max)) if drawn.shards is not None else None
     return Draw(values, batch, faults, batches, shards)
@@ -166,17 +192,6 @@ def _shapes(scenario: Scenario, drawn: Property) -> tuple[Shape, ...]:
     """The shapes that the first workload's type of key allows; where it allows none of them, commands one by one."""
     variadic = KINDS[scenario.workloads()[0].kind].variadic
     return tuple(shape for shape in drawn.batch.shapes if variadic or shape != "variadic") or ("single",)
-
-
-def _batches(shape: Shape, drawn: Property) -> SearchStrategy[Batch]:
-    if shape == "single":
-        return st.just(_batch(shape, 1))
-    size = st.integers(drawn.batch.size.min, drawn.batch.size.max)
-    plain = size.map(lambda elements: _batch(shape, elements))
-    if not drawn.batch.explicit_sizes:
-        return plain
-    explicit = st.lists(size, min_size=1, max_size=MOST_EXPLICIT_SIZES)
-    return plain | explicit.map(lambda sizes: Batch(shape=shape, sizes=tuple(sizes)))
 
 
 def _batch(shape: Shape, size: int) -> Batch:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from harness.endpoint.address import Endpoint
 from harness.history import Ledger
+from harness.resp.kept import KeptConnections
 
 
 class Marks(Protocol):
@@ -80,7 +81,7 @@ class Route:
 
     no_fence: why broken connections can't be fenced there, "" where they can. refusals_possible: something in the
     scenario (maxmemory, ACL, …) can make the server refuse writes. gone: how the server's process has ended, None while
-    it runs or where nobody can tell.
+    it runs or where nobody can tell. kept: where a connection is taken from that is open already, and left when done.
     """
 
     node: str
@@ -89,6 +90,7 @@ class Route:
     no_fence: str = ""
     refusals_possible: bool = False
     gone: Callable[[], str | None] = still_there
+    kept: KeptConnections | None = None
 
 
 @dataclass(frozen=True)

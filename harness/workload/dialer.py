@@ -43,7 +43,16 @@ class Dialer:
             if self._stopped() or self._stop.wait(PAUSE_S):
                 raise Interrupted("the writer was stopped")
 
+    def release(self, route: Route, connection: Connection, identity: Identity, *, whole: bool) -> None:
+        """Done with a connection; whole: every reply has been taken, and another writer may have it."""
+        if whole and route.kept is not None:
+            route.kept.keep(connection, identity)
+        else:
+            connection.close()
+
     def _attempt(self, route: Route, timeout_s: float) -> tuple[Connection, Identity]:
+        if route.kept is not None and (kept := route.kept.take(route.entry, self._patience.reply_s, self._stopped)):
+            return kept
         connection = Connection(route.entry, timeout_s=timeout_s, interrupted=self._stopped)
         try:
             identity = Identity(missing=route.no_fence) if route.no_fence else identify(connection)

@@ -128,17 +128,21 @@ class StreamWriter:
     def _write_over_one_connection(self) -> None:
         _, connection, identity = self._dialer.connect(lambda: self._route)
         pipeline: Pipeline[Send] = Pipeline(connection, self._source.window)
-        with connection:
+        whole = False
+        try:
             connection.bytes_sent += self.bytes_sent
             self._connection = connection
             self.connections += 1
             try:
                 self._feed(connection, pipeline)
+                whole = True
                 return
             except ConnectionLost as error:
                 lost = error
             still_open = pipeline.salvage()
             self._note_acknowledgements()
+        finally:
+            self._dialer.release(self._route, connection, identity, whole=whole)
         self.breaks += not isinstance(lost, Interrupted)
         if still_open:
             self._record_break(still_open, identity, lost)
