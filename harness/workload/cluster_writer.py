@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Protocol
 
 from harness.errors import SetupError
@@ -53,8 +53,10 @@ class Router(Protocol):
 class ClusterNumbered(Numbered):
     """The source of one key. node: where it is believed to be; asking: the slot is on its way there.
 
-    turned_away: why its last commands were refused, "" where they were not; refused_since: monotonic seconds;
-    redirected: elements of commands that were answered with MOVED or ASK.
+    turned_away: why its last commands were refused, "" where they were not; refused_since: monotonic seconds, 0.0 where
+    something succeeded since; redirections: so many since then; redirected: elements of commands that were answered
+    with MOVED or ASK; repeating: what was sent last had been refused before, and may be again, so that nothing newer
+    may overtake it.
     """
 
     def __init__(self, plan: WritePlan, outcomes: Outcomes) -> None:
@@ -63,8 +65,9 @@ class ClusterNumbered(Numbered):
         self.asking = False
         self.refused_since = 0.0
         self.lossy = plan.lossy
-        self.redirected = 0
-        self._again: deque[Commands] = deque()
+        self.repeating = False
+        self.redirections = self.redirected = 0
+        self._again: list[tuple[int, Commands]] = []  # a heap: the oldest come first, however often they were refused
         self._stamped = (0, 0.0)  # elements acknowledged by then, and when
         self._over = 0  # the connection that was used last
 
@@ -90,42 +93,48 @@ class ClusterNumbered(Numbered):
         if _REDIRECT.search(error):
             self.redirected += commands.elements
         if _AGAIN.search(error):
-            self._again.append(commands)
+            heappush(self._again, (commands.first, commands))
             self.turned_away = error
             self.refused_since = self.refused_since or time.monotonic()
 
     def succeeded(self, connection: int, part: Commands, size: int) -> None:
         super().succeeded(connection, part, size)
-        self.refused_since = 0.0
+        self.refused_since, self.redirections = 0.0, 0
 
     def next_send(self, connection: int, allowed: int) -> tuple[bytes, NumberedSend]:
         if self._again:
+            self.repeating = True
             return self._repeat(connection)
+        if self.asking and self.shape == "multi":
+            return self._in_transaction(connection, self.take(self.batch(allowed), 1), fresh=True)
         if self.asking:
             return self._asked(connection, self.take(self.batch(allowed), self.command_size), fresh=True)
         return super().next_send(connection, allowed)
 
     def _repeat(self, connection: int) -> tuple[bytes, NumberedSend]:
-        """The oldest of the refused commands, each as it was."""
+        """The oldest of the refused commands, each as it was: a transaction alone."""
+        if self.shape == "multi":
+            part = heappop(self._again)[1]
+            return self._in_transaction(connection, [Commands(part.first, part.last, 1)], fresh=False)
         parts: list[Commands] = []
         commands, most = 0, ASKED_COMMANDS if self.asking else MOST_COMMANDS
         while self._again and commands < most:
-            parts.append(self._again.popleft())
+            parts.append(heappop(self._again)[1])
             commands += parts[-1].count
         if self.asking:
             return self._asked(connection, parts, fresh=False)
-        if self.shape == "multi":
-            parts = [Commands(part.first, part.last, 1) for part in parts]
-            send: NumberedSend = TransactionSend(self, connection, parts)
-            payload = self.in_transaction(parts)
-        else:
-            send, payload = NumberedSend(self, connection, parts), self.payload(parts)
+        send = NumberedSend(self, connection, parts)
         send.fresh = 0
-        return payload, send
+        return self.payload(parts), send
+
+    def _in_transaction(self, connection: int, parts: Sequence[Commands], *, fresh: bool) -> tuple[bytes, NumberedSend]:
+        """One that asks first holds for all of its commands."""
+        kind = AskingTransactionSend if self.asking else TransactionSend
+        send = kind(self, connection, parts)
+        send.fresh = send.elements if fresh else 0
+        return (_ASKING if self.asking else b"") + self.in_transaction(parts), send
 
     def _asked(self, connection: int, parts: Sequence[Commands], *, fresh: bool) -> tuple[bytes, NumberedSend]:
-        if self.shape == "multi":
-            parts = [Commands(part.first, part.last, 1) for part in parts]
         ones = [part.one(index) for part in parts for index in range(part.count)]
         send = AskingSend(self, connection, parts)
         send.fresh = send.elements if fresh else 0
@@ -147,6 +156,23 @@ class AskingSend(NumberedSend):
             super().answered(index // 2, reply)
         elif reply != OK:
             self.source.answers.undecided(0)  # what the command itself is answered decides
+
+
+class AskingTransactionSend(TransactionSend):
+    """A transaction that says first that it asks for a slot that is on its way."""
+
+    @property
+    def replies(self) -> int:
+        return super().replies + 1
+
+    def expected(self) -> None:
+        """Its replies are read one by one."""
+
+    def answered(self, index: int, reply: Reply) -> None:
+        if index:
+            super().answered(index - 1, reply)
+        elif reply != OK:
+            self.source.answers.undecided(0)  # what the transaction itself is answered decides
 
 
 @dataclass
@@ -247,8 +273,10 @@ class ClusterWriter:
             self._redirect(source)
             return
         channel = self._channel(source)
-        if not self._guarded(channel, channel.pipeline.make_room) or source.turned_away or source.finished:
+        wait = channel.pipeline.drain if source.repeating else channel.pipeline.make_room
+        if not self._guarded(channel, wait) or source.turned_away or source.finished:
             return
+        source.repeating = False
         source.goes_over(channel.number, channel.route.node)
         payload, send = source.next_send(channel.number, max(1, self._allowed))
         self._allowed -= send.fresh
@@ -294,16 +322,25 @@ class ClusterWriter:
         if channel is not None and not self._guarded(channel, channel.pipeline.drain):
             return
         error, source.turned_away = source.turned_away, ""
+        self._bear(source, error)
         if found := _REDIRECT.search(error):
             node = self._router.node_at(found[2], int(found[3]))
             if node is not None:
                 source.node, source.asking = node, found[1] == "ASK"
                 return
-        if time.monotonic() - source.refused_since > self._patience.reconnect_s:
-            raise SetupError(f"{source.node} has refused {source.key!r} for {self._patience.reconnect_s:g} s: {error}")
-        if self._stop.wait(REFUSED_PAUSE_S):
-            raise Interrupted("the writer was stopped")
         self._find(source)
+
+    def _bear(self, source: ClusterNumbered, error: str) -> None:
+        """A first redirection is followed at once. Nodes that send us to each other, or refuse, get time to agree, but
+        not for ever.
+        """
+        if source.refused_since and time.monotonic() - source.refused_since > self._patience.reconnect_s:
+            key, waited = source.key.decode("utf-8", "backslashreplace"), f"{self._patience.reconnect_s:g} s"
+            raise SetupError(f"{source.node} has refused {key} for {waited}, {source.redirections} times: {error}")
+        source.redirections += 1
+        first = source.redirections == 1 and _REDIRECT.search(error)
+        if not first and self._stop.wait(REFUSED_PAUSE_S):
+            raise Interrupted("the writer was stopped")
 
     def _find(self, source: ClusterNumbered) -> None:
         """As the cluster tells it now; where it can't be asked, or nobody owns the slot, as before."""

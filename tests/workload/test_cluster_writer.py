@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,14 +13,15 @@ from harness.errors import SetupError
 from harness.history import Acknowledged, Ledger, Opened, Refused, Stamp
 from harness.placement import DeploymentRouter
 from harness.resp.connection import Connection
-from harness.resp.replies import Status
+from harness.resp.replies import OK, ErrorReply, Status
 from harness.runtime.local import LocalDeployment, LocalRuntime
 from harness.runtime.owner import Owner
 from harness.slots import slot_of
 from harness.topology import Topology, cluster_nodes
 from harness.workload.base import Patience
-from harness.workload.cluster_writer import ClusterWriter
-from harness.workload.numbered import WritePlan
+from harness.workload.cluster_writer import AskingTransactionSend, ClusterNumbered, ClusterWriter
+from harness.workload.numbered import NumberedSend, TransactionSend, WritePlan
+from harness.workload.outcomes import Outcomes
 from tests.support.pairs import ENGINES
 
 SHAPES = ("single", "pipeline", "variadic", "multi")
@@ -126,3 +128,106 @@ def test_where_writes_may_be_lost_the_ledger_tells_when_and_where(cluster: Local
     assert ledger.entries[0] == Opened(1, "shard1")
     assert kinds[-1] is Stamp
     assert {Acknowledged, Opened, Stamp} == set(kinds)
+
+
+def test_nodes_that_send_a_writer_to_each_other_are_not_followed_for_ever(cluster: LocalDeployment) -> None:
+    key = key_of(0)
+    slot, ids = slot_of(key), cluster.cluster.ids
+    ask(cluster, "shard0", "CLUSTER", "SETSLOT", slot, "NODE", ids["shard1"])  # and shard1 knows nothing of it
+    ledger, plan = Ledger(None), WritePlan(key, 300, sizes=(7,))
+    writer = ClusterWriter([(plan, ledger)], DeploymentRouter(cluster), patience=Patience(5, 1))
+    try:
+        with pytest.raises(SetupError, match=f"has refused {key.decode()} for 1 s, [0-9]+ times: MOVED {slot} "):
+            writer.run()
+    finally:
+        ask(cluster, "shard0", "CLUSTER", "SETSLOT", slot, "NODE", ids["shard0"])
+    ledger.close()
+    assert ledger.acknowledged == 0
+    assert len(ledger.entries) < 200  # at most one in each pause
+
+
+@pytest.mark.parametrize("shape", ["pipeline", "variadic", "multi"])
+def test_what_is_refused_again_does_not_fall_behind(shape: str) -> None:
+    """More than one send's worth was refused, and the first of it is refused once more."""
+    source = ClusterNumbered(WritePlan(b"k", 50_000, shape=shape, sizes=(10_000,)), Outcomes(Ledger(None)))
+    sends = []
+    while not source.finished:
+        sends.append(source.next_send(1, 1 << 30)[1])
+    for send in sends:
+        answer_all(send, REFUSED)
+    answer_all(source.next_send(1, 1 << 30)[1], REFUSED)
+    while not source.finished:
+        answer_all(source.next_send(1, 1 << 30)[1], None)
+    source.outcomes.ledger.close()
+    acknowledged = [entry for entry in source.outcomes.ledger.entries if isinstance(entry, Acknowledged)]
+    assert [(entry.first, entry.last) for entry in acknowledged] == [(1, 50_000)]
+
+
+def test_a_transaction_is_sent_again_as_it_was() -> None:
+    source = ClusterNumbered(WritePlan(b"k", 6, shape="multi", sizes=(2,)), Outcomes(Ledger(None)))
+    for send in [source.next_send(1, 100)[1] for _ in range(3)]:
+        answer_all(send, REFUSED)
+    payloads = []
+    for asking in (False, True, False):
+        source.asking = asking
+        payload, send = source.next_send(1, 100)
+        payloads.append(payload)
+        answer_all(send, None)
+    assert [(payload.count(b"MULTI"), payload.count(b"RPUSH")) for payload in payloads] == [(1, 2)] * 3
+    assert [payload.count(b"ASKING") for payload in payloads] == [0, 1, 0]
+
+
+def test_a_writer_waits_for_the_answers_to_what_it_repeats(cluster: LocalDeployment) -> None:
+    """While a cluster is down in between, tens of thousands of commands are refused, some of them more than once."""
+    keys, other = [key_of(0), key_of(0)], key_of(1)
+    free = str(slot_of(other))
+    set_everywhere(cluster, "yes")
+    written = [(WritePlan(key, 60_000, sizes=(50_000,)), Ledger(None)) for key in keys]
+    writer = ClusterWriter(written, DeploymentRouter(cluster), patience=Patience(20, 20))
+    down: list[float] = []
+
+    def disturb() -> None:
+        if not down and writer.acknowledged > 20_000:
+            down.append(time.monotonic())
+            for node in ("shard0", "shard1"):
+                ask(cluster, node, "CLUSTER", "DELSLOTS", free)
+        elif len(down) == 1 and time.monotonic() - down[0] > 0.5:
+            down.append(time.monotonic())
+            ask(cluster, "shard1", "CLUSTER", "ADDSLOTS", free)
+
+    try:
+        writer.run(disturb)
+    finally:
+        if len(down) == 1:
+            ask(cluster, "shard1", "CLUSTER", "ADDSLOTS", free)
+        set_everywhere(cluster, "no")
+    for key, (_, ledger) in zip(keys, written, strict=True):
+        ledger.close()
+        assert any("CLUSTERDOWN" in entry.error for entry in ledger.entries if isinstance(entry, Refused)), key
+        found = ask(cluster, "shard0", "LRANGE", key, 0, -1)
+        assert found == [b"%d" % number for number in range(1, 60_001)]
+
+
+def set_everywhere(cluster: LocalDeployment, value: str) -> None:
+    for node in ("shard0", "shard1"):
+        ask(cluster, node, "CONFIG", "SET", "cluster-require-full-coverage", value)
+
+
+REFUSED = ErrorReply("MOVED 1 127.0.0.1:1")
+
+
+def answer_all(send: NumberedSend, error: ErrorReply | None) -> None:
+    """Every command is refused with this error, or all goes well."""
+    if error is None and send.expected() is not None:
+        send.matched()
+        return
+    for index in range(send.replies):
+        asking = index == 0 and isinstance(send, AskingTransactionSend)
+        at = index - isinstance(send, AskingTransactionSend)
+        if isinstance(send, TransactionSend) and not asking and at == send.commands + 1:
+            ones = list(range(1, send.commands + 1))
+            send.answered(index, ErrorReply(f"EXECABORT {error.text}") if error else ones)
+        elif asking or (isinstance(send, TransactionSend) and at == 0):
+            send.answered(index, OK)
+        else:
+            send.answered(index, error or Status("QUEUED"))
