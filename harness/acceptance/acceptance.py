@@ -20,7 +20,7 @@ from harness.compare.report import verdict_line
 from harness.compare.side import Side, look_at, pinger, tell_apart
 from harness.endpoint.address import Endpoint
 from harness.errors import HarnessError, SetupError
-from harness.resp.connection import AccessRefused
+from harness.resp.connection import AccessRefused, Connection
 from harness.resp.replication_info import info_fields, parse_replication
 from harness.resp.replies import Reply
 from harness.waiting import pause
@@ -46,7 +46,9 @@ def accept(
     """Check whether the target can take over. UsageError where both are one server. say: told what is going on."""
     began, figures = time.monotonic(), Figures()
     sides, checks = _reached(source, target, options)
-    if len(sides) == 2:
+    if doubts := [doubt for side in sides for doubt in side.doubts]:
+        checks += [Check("servers", Grade.NOT_POSSIBLE, doubt, "mend that first", required=True) for doubt in doubts]
+    elif len(sides) == 2:
         checks += _two_servers(sides[0], sides[1], options)
         checks += _preflight(sides[0], sides[1], options, figures, say)
         checks += _canary(sides[0], sides[1], options, figures, say)
@@ -88,6 +90,12 @@ def _two_servers(source: Side, target: Side, options: AcceptOptions) -> list[Che
 
 
 def _mend(name: str, problem: SetupError) -> str:
+    if "the CA file" in str(problem):
+        return "give the path of the private CA's certificate, as PEM, with ?ca_file=PATH"
+    if "a comparison needs" in str(problem):
+        return "give the user the right to these commands, or take another user"
+    if "max number of clients" in str(problem):
+        return "raise maxclients, or wait until there are fewer"
     if isinstance(problem, AccessRefused) and "certificate" in str(problem):
         return "renew the certificate, or give the private CA that signed it with ?ca_file=PATH"
     if isinstance(problem, AccessRefused):
@@ -100,31 +108,36 @@ def _preflight(
 ) -> list[Check]:
     say("preflight")
     facts, other = facts_of(source, source.databases), facts_of(target, source.databases)
-    began, first = time.monotonic(), _written(source)
+    rates = _write_rates(source, options.measure_s)
     pace = Pace(options.comparison.most_commands_per_s)
     with ExitStack() as stack:
         pace.watch([pinger(stack.enter_context(connection)) for connection in source.connect_all()])
         surveyed = survey(source, pace)
-    pause(options.measure_s - (time.monotonic() - began))
-    last, seconds = _written(source), time.monotonic() - began
-    pairs = zip(first, last, strict=True)
-    rates = tuple((now - was) / seconds if was is not None and now is not None else None for was, now in pairs)
     case = Case(facts, other, surveyed, options.product, rates, figures, frozenset(options.comparison.skip_types))
     figures["keys"] = sum(surveyed.types.values())
     return preflight(case)
 
 
-def _written(side: Side) -> list[int | None]:
-    """Bytes that were written to each shard so far: its primary's replication offset. A primary that never had a
-    replica counts none, and then what its clients sent, which is at least as much. None where both are hidden.
+def _write_rates(side: Side, seconds: float) -> tuple[float | None, ...]:
+    """Bytes a second that are written to each shard while we send nothing but the questions; see `_written`."""
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(side.connect(number, 0, deciding=True)) for number in range(len(side.shards))
+        ]
+        began, first = time.monotonic(), [_written(connection) for connection in connections]
+        pause(seconds)
+        last, took = [_written(connection) for connection in connections], time.monotonic() - began
+    pairs = zip(first, last, strict=True)
+    return tuple((now - was) / took if was is not None and now is not None else None for was, now in pairs)
+
+
+def _written(connection: Connection) -> int | None:
+    """Bytes that were written so far: the primary's replication offset. A primary that never had a replica counts none,
+    and then what its clients sent but for us, which is at least as much. None where both are hidden.
     """
-    found: list[int | None] = []
-    for shard in range(len(side.shards)):
-        with side.connect(shard, 0, deciding=True) as connection:
-            replication, statistics = (connection.command("INFO", section) for section in ("replication", "stats"))
-        sent = info_fields(_text(statistics)).get("total_net_input_bytes", "")
-        found.append(_offset(_text(replication)) or (int(sent) if sent.isdigit() else None))
-    return found
+    replication, statistics = (connection.command("INFO", section) for section in ("replication", "stats"))
+    sent = info_fields(_text(statistics)).get("total_net_input_bytes", "")
+    return _offset(_text(replication)) or (int(sent) - connection.bytes_sent if sent.isdigit() else None)
 
 
 def _text(reply: Reply) -> str:
@@ -177,7 +190,8 @@ def _check_of(name: str, outcome: Outcome, *, required: bool) -> Check:
         return Check(name, Grade.NOT_POSSIBLE, f"{found}: {'; '.join(reasons[:5])}", required=required)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.counts.items()))
     first = outcome.differences[0].as_json()
-    text = f"{found}: {kinds}; first: {first['kind']} of {first['key']} in db {first['db']}"
+    where = f"of {first['key']} in db {first['db']}" if first["key"] else f"db {first['db']}"
+    text = f"{found}: {kinds}; first: {first['kind']} {where}"
     return Check(
         name, Grade.FAIL, text, "`harness compare` lists them all; mend the target, then run this again", required
     )
@@ -187,11 +201,13 @@ def _cutover(checks: list[Check], figures: Figures) -> tuple[str, ...]:
     if verdict_of(checks) != "go":
         return ("Do not cut over before every fail is mended and every required check has an answer.",)
     warnings = [check.name for check in checks if check.grade is Grade.WARN]
-    lag = f"; lag p99 was {figures['lag p99 ms']} ms" if "lag p99 ms" in figures else ""
+    wait = "wait until the target has caught up"
+    if "lag p99 ms" in figures:
+        wait = f"lag p99 was {figures['lag p99 ms']} ms: wait ten times that before the next step"
     return (
         *([f"Decide on the warnings: {', '.join(warnings)}."] if warnings else []),
         "Announce the window, and keep a way to talk to everybody who writes.",
-        f"Stop all writers of the source, or make it refuse writes{lag}: wait ten times that before the next step.",
+        f"Stop all writers of the source, or make it refuse writes; {wait}.",
         f"Compare again: it took {figures.get('comparison s', '?')} s for {figures.get('keys compared', '?')} keys.",
         "Detach the target from the source, and make it the primary.",
         "Point readers, then writers, at the target; watch errors, latency and evictions.",

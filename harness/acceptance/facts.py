@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha1
 
 from harness.compare.exchange import Answer, Ask, Exchange, Lane, Mode, Steps
 from harness.compare.lanes import Lanes
 from harness.compare.pace import Pace
 from harness.compare.side import Side
 from harness.endpoint.commands import commands_of
+from harness.endpoint.digest_script import SCRIPTS
 from harness.errors import HarnessError
 from harness.resp.connection import Connection
 from harness.resp.encode import KEY
@@ -61,6 +63,7 @@ class ServerFacts:
     users: frozenset[str] | None = None
     functions: Mapping[str, str] | None = None
     functions_refusal: str = ""
+    cached_scripts: int = 0
     modules: Mapping[str, frozenset[str]] | None = None
     selectable: frozenset[int] = frozenset()
     room: Room = Room(None, None, None)
@@ -136,8 +139,8 @@ class Facts:
 
     @property
     def cached_scripts(self) -> int:
-        """Of all shards, as far as they say."""
-        return sum(_whole(each.info.get("number_of_cached_scripts")) or 0 for each in self.servers)
+        """Of all shards, as far as they say, without our own."""
+        return sum(each.cached_scripts for each in self.servers)
 
     def selectable(self, db: int) -> bool:
         """Whether every shard has this database."""
@@ -212,6 +215,7 @@ def _server(connection: Connection, databases: frozenset[int]) -> ServerFacts:
         users=_names(connection.command("ACL", "USERS")),
         functions=_libraries(libraries),
         functions_refusal=getattr(libraries, "text", ""),
+        cached_scripts=_cached_scripts(connection, info),
         modules=_modules(connection),
         selectable=frozenset(db for db in sorted(databases) if _text(connection.command("SELECT", db)) == "OK"),
         room=room,
@@ -227,6 +231,16 @@ def _modules(connection: Connection) -> dict[str, frozenset[str]] | None:
     listed = [_names(connection.command("COMMAND", "LIST", "FILTERBY", "MODULE", name)) for name in names]
     commands = [frozenset(each.lower() for each in some or ()) for some in listed]
     return dict(zip(names, commands, strict=True))
+
+
+def _cached_scripts(connection: Connection, info: Mapping[str, str]) -> int:
+    """How many the server keeps, without those that a comparison with --digest left there."""
+    count = _whole(info.get("number_of_cached_scripts")) or 0
+    if not count:
+        return 0
+    digests = sorted(sha1(script, usedforsecurity=False).hexdigest() for script in SCRIPTS)
+    ours = connection.command("SCRIPT", "EXISTS", *digests)
+    return count - (sum(each == 1 for each in ours) if isinstance(ours, list) else 0)
 
 
 def _whole(text: str | None) -> int | None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from harness.commands.choices import overrides_option
-from harness.commands.output import Output, aside
+from harness.commands.choices import Seconds, options_from, overrides_option, starting_options
+from harness.commands.output import Output, aside, must_be_writable
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.acceptance.model import Acceptance
     from harness.endpoint.address import Endpoint
+    from harness.options import Options
 
 
 @click.command("accept")
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
 @click.option("--source", metavar="URL", help="The old endpoint; or @FILE with its URL.")
 @click.option("--target", metavar="URL", help="The new endpoint; or @FILE with its URL.")
 @overrides_option
+@starting_options
 @click.option("--profile", metavar="NAME", help="The target's product, as in azure-managed-redis.")
 @click.option("--canary", is_flag=True, help="Write keys of our own through the source, and remove them after.")
-@click.option(
-    "--drift", "drift_s", default=120.0, type=click.FloatRange(0), help="Seconds until the second comparison; 0: none."
-)
+@click.option("--drift", "drift_s", default=120.0, type=Seconds(), help="Seconds until the second comparison; 0: none.")
 @click.option("--keys", metavar="PATTERN", help="Compare only keys that match.")
 @click.option(
     "--max-commands-per-second",
@@ -65,11 +65,16 @@ def command(
     """
     from harness.acceptance.report import html_page, markdown, terminal_text
 
+    must_be_writable("--markdown", page_md)
+    must_be_writable("--html", page_html)
+    starting = {name: chosen.pop(name) for name in _STARTING}
     if plan is not None:
-        report = _by_plan(plan, overrides, ask_password)
+        report = _by_plan(plan, overrides, ask_password, options_from(starting))
     elif overrides:
         raise UsageError("--set changes a plan; give one, or leave --set out")
     else:
+        if given := _given(_STARTING):
+            raise UsageError(f"{given[0]} goes with a plan that starts servers; give one, or leave it out")
         report = _by_options(ask_password, chosen)
     output = Output()
     if as_json:
@@ -85,24 +90,25 @@ def _say(text: str) -> None:
     aside(f"harness: {text}")
 
 
-def _by_plan(path: Path, overrides: tuple[str, ...], ask_password: bool) -> Acceptance:
-    from harness.options import Options
+def _by_plan(path: Path, overrides: tuple[str, ...], ask_password: bool, options: Options) -> Acceptance:
     from harness.plan_run import follow_plan
     from harness.scenario.plan_loader import load_plan
 
-    if given := _given():
+    if given := _given(_OF_ENDPOINTS):
         raise UsageError(f"{given[0]} does not go with a plan: write it into {path}, or use --set")
     loaded = load_plan(path, overrides, os.environ)
+    if loaded.topology is None and (given := _given(_STARTING)):
+        raise UsageError(f"{given[0]} is for a plan that starts servers, and {path} starts none")
     if ask_password:
         endpoints = {name: _with_password(name, endpoint) for name, endpoint in loaded.endpoints.items()}
         loaded = replace(loaded, endpoints=endpoints)
-    return follow_plan(loaded, Options(), _say)
+    return follow_plan(loaded, options, _say)
 
 
-def _given() -> list[str]:
-    """Options of the command line whose place is in the plan."""
+def _given(names: frozenset[str]) -> list[str]:
+    """Those of these options that stand in the command line."""
     context = click.get_current_context()
-    options = [option for option in context.command.params if option.name in _OF_ENDPOINTS]
+    options = [option for option in context.command.params if option.name in names]
     default = ParameterSource.DEFAULT
     return [option.opts[0] for option in options if context.get_parameter_source(str(option.name)) is not default]
 
@@ -110,6 +116,8 @@ def _given() -> list[str]:
 _OF_ENDPOINTS = frozenset(
     ("source", "target", "profile", "canary", "drift_s", "keys", "most_commands_per_s", "trust_replicas")
 ) | {"different_servers", "skip_types"}
+# How servers of a plan's topology come to be.
+_STARTING = frozenset(("engines", "engine_paths", "images", "runtime", "endpoints", "fault_proxy", "ports"))
 
 
 def _by_options(ask_password: bool, chosen: dict[str, Any]) -> Acceptance:

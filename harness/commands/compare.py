@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.commands.output import Output, aside
+from harness.commands.choices import Seconds
+from harness.commands.output import Output, aside, must_be_writable
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 @click.option("--db", "databases", metavar="N[,N…]", help="Only these databases; default: all that hold keys.")
 @click.option("--sample", default="100%", metavar="N%", help="Only this share of the keys, the same ones each time.")
 @click.option("--rounds", default=3, type=click.IntRange(1, 100), help="How often what differs is looked at.")
-@click.option("--pause", "pause_s", default=1.0, type=click.FloatRange(0, 3600), help="Seconds between rounds.")
-@click.option("--deadline", "deadline_s", default=60.0, type=click.FloatRange(0), help="Seconds for later rounds.")
-@click.option("--tolerance", "tolerance_s", default=1.0, type=click.FloatRange(0), help="Seconds that TTLs may differ.")
+@click.option("--pause", "pause_s", default=1.0, type=Seconds(3600), help="Seconds between rounds.")
+@click.option("--deadline", "deadline_s", default=60.0, type=Seconds(), help="Seconds for later rounds.")
+@click.option("--tolerance", "tolerance_s", default=1.0, type=Seconds(), help="Seconds that TTLs may differ.")
 @click.option(
     "--max-commands-per-second",
     "most_commands_per_s",
@@ -62,6 +63,7 @@ def command(
     from harness.compare.comparison import compare
     from harness.compare.model import Options, types_to_skip
 
+    must_be_writable("--html", page)
     replicas = not chosen.pop("primaries_only")
     options = Options(
         databases=_databases(databases),

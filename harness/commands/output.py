@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from harness.errors import SetupError
+from harness.errors import SetupError, UsageError
 
 
 class Output:
@@ -45,6 +46,21 @@ def aside(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except BrokenPipeError:
         return  # nobody reads our remarks any more; the result is not touched by that
+
+
+def must_be_writable(option: str, path: Path | None) -> None:
+    """UsageError where a report could not be put there in the end, before anything is done."""
+    if path is None:
+        return
+    reason = ""
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not path.parent.is_dir():
+        reason = f"there is no folder {path.parent}"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = "no permission"
+    if reason:
+        raise UsageError(f"{option} {path}: it can't be written: {reason}")
 
 
 def drop_output() -> None:

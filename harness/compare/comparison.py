@@ -51,7 +51,7 @@ def compare(a: Endpoint, b: Endpoint, options: Options, *, state: Path | None = 
     progress.totals.commands += pace.commands
     if pace.slowed:
         progress.notes.append(
-            f"an endpoint answered more slowly than at first: the rate was lowered {pace.slowed} times"
+            f"an endpoint answered more slowly than at first: times that the rate was lowered: {pace.slowed}"
         )
     progress.problems += [*doubts, *_moved_slots(sides, pace)]
     if state is not None:
@@ -111,6 +111,7 @@ def _looked(
             dumps=dumps,
             weighs="MEMORY USAGE" not in a.refused,
             at_once=min(500, pace.page),
+            ahead=2 * pace.in_flight,
             untold_field_ttls=untold,
         )
 
@@ -177,13 +178,19 @@ def _outcome(
         differences=tuple(sorted(differences, key=_rank)),
         counts=dict(counts),
         moving=tuple(moving),
-        not_checked=tuple(not_checked[:_MOST_NAMED]),
+        not_checked=tuple(_first(not_checked)),
         notes=(*sides[0].notes, *sides[1].notes, *progress.notes, *once),
         totals=progress.totals,
         seconds=seconds,
         endpoints=(str(sides[0].endpoint), str(sides[1].endpoint)),
         options=options,
     )
+
+
+def _first(reasons: Sequence[str]) -> list[str]:
+    """Those that are named, and how many are not."""
+    more = len(reasons) - _MOST_NAMED
+    return [*reasons[:_MOST_NAMED], *([f"and {more} more, which are not named"] if more > 0 else [])]
 
 
 def _unchecked(totals: Totals) -> list[str]:

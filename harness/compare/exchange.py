@@ -9,8 +9,8 @@ of values. Only a task that then asks for `REPLIES` has them parsed.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,6 +25,7 @@ from harness.resp.connection import Connection
 from harness.resp.replies import Reply
 
 _TOKEN = 8  # bytes of chance in the marks that end each answer
+RARE = b"\xfe"  # a mark holds it, and text never does: where it is not, no mark is, and looking for one byte is fast
 
 
 class Mode(Enum):
@@ -40,7 +41,8 @@ class Ask:
     """Commands for both sides (empty where one is not asked). count: commands for one side; elements: what they ask
     for at most, 0 for single values; kind: the type whose values are read, "" otherwise; cut: how a reply begins of
     which there may be more than was asked for, which never counts as the same (b"": none does). ends: strings of an
-    element, where the marks of the first and the last one are wanted (see `frame`), else 0.
+    element, where the marks of the first and the last one are wanted (see `frame`), else 0. more: of SAME, what else is
+    sent with it, so that the servers need not wait for us; each has an answer of its own.
     """
 
     mode: Mode
@@ -51,13 +53,14 @@ class Ask:
     kind: str = ""
     cut: bytes = b""
     ends: int = 0
+    more: tuple[Ask, ...] = ()
 
 
 @dataclass(slots=True)
 class Answer:
     """same, size, head, tail: for SAME (size in bytes of A's part; head, tail: of what was the same, where it began and
     how it ended; first, last: the marks that were asked for). lines_a, lines_b: for LINES. a, b: for REPLIES. took_s:
-    the most that lay between both sides' reads.
+    the most that lay between both sides' reads. more: the answers to the ask's `more`.
     """
 
     same: bool = True
@@ -71,6 +74,7 @@ class Answer:
     a: list[Reply] | None = None
     b: list[Reply] | None = None
     took_s: float = 0.0
+    more: tuple[Answer, ...] = ()
 
 
 Steps = Generator[Ask, Answer, None]
@@ -97,7 +101,7 @@ class _Waiting:
     lane: Lane
     steps: Steps
     ask: Ask
-    mark: bytes
+    marks: list[bytes]
     sent_at: float
 
 
@@ -106,7 +110,7 @@ class Exchange:
 
     def __init__(self, pace: Pace) -> None:
         self._pace, self._in_flight = pace, pace.in_flight
-        self._nonce = secrets.token_hex(_TOKEN).encode()
+        self._nonce = RARE + os.urandom(_TOKEN).hex().encode()
         self._number = 0
         self._queue: deque[_Waiting] = deque()
 
@@ -133,24 +137,31 @@ class Exchange:
         self._send(lane, steps, ask)
 
     def _send(self, lane: Lane, steps: Steps, ask: Ask) -> None:
+        sent_at = time.monotonic()
+        marks = [self._sent(lane, each) for each in (ask, *ask.more)]
+        self._queue.append(_Waiting(lane, steps, ask, marks, sent_at))
+
+    def _sent(self, lane: Lane, ask: Ask) -> bytes:
+        """The mark that ends the answer."""
         self._pace.take(ask.count + 1, ask.elements)
         self._number += 1
         mark = b"%b%d" % (self._nonce, self._number)
-        sent_at = time.monotonic()
         for connection, payload in ((lane.a, ask.a), (lane.b, ask.b)):
             if payload:
                 end = b"" if ask.mode is Mode.REPLIES else connection.pack("PING", mark)
                 connection.send(payload + end)
-        self._queue.append(_Waiting(lane, steps, ask, encode.bulk(mark), sent_at))
+        return encode.bulk(mark)
 
     def _taken(self, waiting: _Waiting) -> Answer:
-        ask, lane = waiting.ask, waiting.lane
+        ask, lane, mark = waiting.ask, waiting.lane, waiting.marks[0]
         answer = Answer()
         if ask.mode is Mode.SAME:
-            answer = same_until(lane.a, lane.b, waiting.mark, ask.cut, ask.ends)
+            answer = same_until(lane.a, lane.b, mark, ask.cut, ask.ends)
+            others = zip(ask.more, waiting.marks[1:], strict=True)
+            answer.more = tuple([same_until(lane.a, lane.b, its, each.cut, each.ends) for each, its in others])
         elif ask.mode is Mode.LINES:
-            answer.lines_a = bytes_until(lane.a, waiting.mark) if ask.a else b""
-            answer.lines_b = bytes_until(lane.b, waiting.mark) if ask.b else b""
+            answer.lines_a = bytes_until(lane.a, mark) if ask.a else b""
+            answer.lines_b = bytes_until(lane.b, mark) if ask.b else b""
         else:
             answer.a = [lane.a.take_reply() for _ in range(ask.count)] if ask.a else []
             answer.b = [lane.b.take_reply() for _ in range(ask.count)] if ask.b else []
@@ -171,10 +182,12 @@ def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"", ends
     least_a = least_b = len(mark)
     while True:
         part_a, part_b = a.peek(least_a), b.peek(least_b)
-        end_a, end_b = part_a.find(mark), part_b.find(mark)
+        end_a, end_b = _end(part_a, mark), _end(part_b, mark)
+        own = part_a if end_a < 0 else part_a[:end_a]  # without the answers that follow
+        doubtful = _suspicious(own, cut, answer.size)
         if end_a >= 0 and end_b >= 0:
-            piece = part_a[:end_a]
-            answer.same = end_a == end_b and piece == part_b[:end_b] and not _suspicious(part_a, cut, answer.size)
+            piece = own
+            answer.same = end_a == end_b and piece == part_b[:end_b] and not doubtful
             a.skip(end_a + len(mark))
             b.skip(end_b + len(mark))
             _remember(answer, piece, watched)
@@ -182,7 +195,7 @@ def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"", ends
         both = min(len(part_a) if end_a < 0 else end_a + len(mark), len(part_b) if end_b < 0 else end_b + len(mark))
         safe = both - len(mark) + 1  # a mark may have begun in what is left
         piece = part_a[: max(safe, 0)]
-        differ = safe > 0 and (piece != part_b[:safe] or _suspicious(part_a, cut, answer.size))
+        differ = safe > 0 and (piece != part_b[:safe] or doubtful)
         if differ or _past(end_a, part_b, mark) or _past(end_b, part_a, mark):
             answer.size += max(skipped_until(a, mark), skipped_until(b, mark))
             answer.same = False
@@ -192,6 +205,11 @@ def same_until(a: Connection, b: Connection, mark: bytes, cut: bytes = b"", ends
             b.skip(safe)
             _remember(answer, piece, watched)
         least_a, least_b = _next_least(len(part_a) - max(safe, 0), len(part_b) - max(safe, 0), len(mark))
+
+
+def _end(part: bytearray, mark: bytes) -> int:
+    """Where a mark with the rare byte begins; -1 where it is not, or not whole."""
+    return part.find(mark) if RARE in part else -1
 
 
 def _remember(answer: Answer, piece: bytearray, watched: Ends | None) -> None:
@@ -223,7 +241,7 @@ def _suspicious(part: bytearray, cut: bytes, before: int) -> bool:
     """
     if before == 0 and part[:1] == b"-":
         return True
-    return (b"\n-" in part and _ERROR.search(part) is not None) or (bool(cut) and cut in part)
+    return (b"-" in part and _ERROR.search(part) is not None) or (bool(cut) and cut in part)
 
 
 def _past(end: int, other: bytearray, mark: bytes) -> bool:
@@ -254,7 +272,7 @@ def _until(connection: Connection, mark: bytes, take: Callable[[bytearray], None
     least = len(mark)
     while True:
         part = connection.peek(least)
-        end = part.find(mark)
+        end = _end(part, mark)
         if end >= 0:
             connection.skip(end + len(mark))
             take(part[:end])

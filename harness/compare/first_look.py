@@ -143,6 +143,7 @@ class FirstLook:
             return
         lines = answer.lines_a.split(b"\r\n")[:-1]
         absent = [key for key, line in zip(keys, lines, strict=True) if line != b":1"]
+        work.totals.keys -= sum(line.startswith(b"-") for line in lines)  # refused, and not new
         yield from page(work, lane, Keys(absent))
 
     def _sampled(self, keys: Keys) -> Keys:
@@ -174,11 +175,24 @@ class FirstLook:
             return
         self._keep(Found(subject, [Finding(UNREADABLE, None, text.encode())], None))
 
+    def _refuses(self, side: Side) -> bool:
+        try:
+            side.connect(0, self.progress.db).close()
+        except AccessRefused:
+            return True
+        return False
+
     def _no_database(self, refusal: AccessRefused) -> None:
         """One side has no such database. It matters only where the other has keys there."""
         at = self.progress
         holder = self.sides[0] if at.phase == "a" else self.sides[1]
         if at.db not in holder.databases:
+            return
+        if self._refuses(holder):  # it names a database that it does not let us look into
+            if at.phase == "a" or at.db not in self.sides[0].databases:
+                self._problem(
+                    Subject(at.db, b"", ""), f"{holder.name} names database {at.db}, and refuses it: {refusal}"
+                )
             return
         kind = "missing_database" if at.phase == "a" else "extra_database"
         text = str(refusal).encode()

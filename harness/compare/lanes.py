@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from harness.compare.exchange import Lane, bytes_until
+from harness.compare.exchange import RARE, Lane, bytes_until
 from harness.compare.pace import Pace
 from harness.compare.side import Side
 from harness.errors import SetupError
@@ -27,7 +27,7 @@ class Lanes:
         self.a, self.b, self.db = a, b, db
         self._deciding = deciding
         self._stack = ExitStack()
-        self._mark = secrets.token_hex(8).encode()
+        self._mark = RARE + os.urandom(8).hex().encode()
         self._opened: dict[tuple[str, int], Connection] = {}
 
     def __enter__(self) -> Self:

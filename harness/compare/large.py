@@ -8,7 +8,7 @@ that a stored state can go on in the middle.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from harness.compare.detail import LOOK_AHEAD, list_difference, string_difference
@@ -26,6 +26,7 @@ from harness.resp.replies import ErrorReply, Reply
 FIRST_PIECE = 8  # elements
 _MOST = 20_000  # elements in a piece
 _GROWTH = 8
+_AT_MOST_BYTES = 8 * WINDOW_BYTES  # in a piece, by what elements weigh on average
 _TRIES = 3  # to see a piece the same on both sides, where no difference stays
 _FEW = 512  # elements in a piece of which each is looked at as it arrives, since they may be long
 _FINEST = 64  # elements below which a digest is not worth its round trip
@@ -50,6 +51,12 @@ class _Piece:
     def learn(self, asked: int, size: int) -> None:
         fits = WINDOW_BYTES * max(asked, 1) // max(size, 1)
         self.size = max(1, min(self.most, fits, self.size * _GROWTH))
+
+    def remember(self, answer: Answer, strings: int) -> None:
+        """The marks. strings: of an element, 0 for what has none."""
+        if strings:
+            self.first = answer.first or mark_of(first_bulks(answer.head, strings))
+            self.last = answer.last or mark_of(last_bulks(answer.tail, strings))
 
 
 def large(work: Work, lane: Lane, item: Large) -> Steps:
@@ -89,8 +96,10 @@ def _by_index(
     if not item.frames:
         item.frames = yield from _frames(lane, item, command)
         item.length_a, item.length_b = item.frames[0][0], item.frames[1][0]
-    piece = _Piece(FIRST_PIECE, _MOST)
+    most = _AT_MOST_BYTES // max(1, item.weight)  # as far as is known before one is seen
+    piece = _Piece(FIRST_PIECE, max(FIRST_PIECE, min(_MOST, most)))
     while item.position < max(item.length_a, item.length_b):
+        yield from _walk_ahead(work, lane, item, command, piece)
         place = command, max(0, item.position - 1), item.position + piece.size - 1
         for _ in range(_TRIES):
             if same := (yield from _same(work, lane, item, place, piece)):
@@ -99,13 +108,44 @@ def _by_index(
                 return
             if same := (yield from _same_parsed(work, lane, item, place, piece)):
                 break
-        if not same or (item.position and (not item.joint or item.joint != piece.first)):
+        if not same or not _joins(item, piece):
             work.moving(item.subject, item.expires_at)
             return
         item.position, item.joint = place[2] + 1, piece.last
     after = yield from _frames(lane, item, command)
     if moved(item.frames, after):
         work.moving(item.subject, item.expires_at)
+
+
+def _joins(item: Large, piece: _Piece) -> bool:
+    """Whether a piece begins with what the one before ended with."""
+    return not item.position or bool(item.joint and item.joint == piece.first)
+
+
+def _walk_ahead(work: Work, lane: Lane, item: Large, command: str, piece: _Piece) -> Steps:
+    """Several pieces in one go, as long as all of them are there, the same, and join. What comes after is left."""
+    left = min(item.length_a, item.length_b)
+    while not work.strict and not work.digest and piece.size > _FEW:
+        starts = range(item.position, left - piece.size, piece.size)[: work.ahead]
+        if len(starts) < 2:
+            return
+        asks = [_ask(lane, item, (command, max(0, at - 1), at + piece.size - 1)) for at in starts]
+        answer = yield replace(asks[0], more=tuple(asks[1:]))
+        size = piece.size
+        for at, each in zip(starts, (answer, *answer.more), strict=True):
+            piece.learn(size + 1, each.size)
+            piece.remember(each, _BULKS[command])
+            if not each.same or not _joins(item, piece):
+                return
+            item.position, item.joint = at + size, piece.last
+
+
+def _ask(lane: Lane, item: Large, place: Place, ends: int = 0) -> Ask:
+    """For one piece, to be compared as bytes."""
+    command, first, last = place
+    words: Words = (command, KEY, first, last, *(("WITHSCORES",) if command == "ZRANGE" else ()))
+    elements_asked = last - first + 1 if command != "GETRANGE" else (last - first + 1) // 64
+    return Ask(Mode.SAME, *lane.pack_each([item.subject.key], words), 1, elements_asked, item.subject.kind, ends=ends)
 
 
 def _same_parsed(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> Generator[Ask, Answer, bool]:
@@ -198,19 +238,14 @@ def _same(work: Work, lane: Lane, item: Large, place: Place, piece: _Piece) -> G
     """Whether this piece is the same on both sides; by digests where both sides compute them, to save the link."""
     command, first, last = place
     asked = last - first + 1
-    words: Words = (command, KEY, first, last, *(("WITHSCORES",) if command == "ZRANGE" else ()))
-    elements_asked = asked if command != "GETRANGE" else asked // 64
     if not work.digest or asked < _FINEST:
         strings = _BULKS.get(command, 0)
-        ends = strings if asked <= _FEW else 0
-        payloads = lane.pack_each([item.subject.key], words)
-        answer = yield Ask(Mode.SAME, *payloads, 1, elements_asked, item.subject.kind, ends=ends)
+        answer = yield _ask(lane, item, place, strings if asked <= _FEW else 0)
         piece.learn(asked, answer.size)
-        if strings:
-            piece.first = answer.first or mark_of(first_bulks(answer.head, strings))
-            piece.last = answer.last or mark_of(last_bulks(answer.tail, strings))
+        piece.remember(answer, strings)
         return answer.same
     call = (work.digest, _SCRIPT[command], 1, item.subject.key, first, last)
+    elements_asked = asked if command != "GETRANGE" else asked // 64
     answer = yield Ask(Mode.REPLIES, lane.a.pack(*call), lane.b.pack(*call), 1, elements_asked, "digest")
     a, b = (answer.a or [None])[0], (answer.b or [None])[0]
     if isinstance(a, bytes) and isinstance(b, bytes):

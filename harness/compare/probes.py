@@ -21,6 +21,7 @@ _PROBES: dict[str, tuple[str | int, ...]] = {
     "LLEN": (PROBE_KEY,),
     "LRANGE": (PROBE_KEY, 0, 0),
     "MEMORY USAGE": (PROBE_KEY, "SAMPLES", 1),
+    "OBJECT ENCODING": (PROBE_KEY,),
     "PTTL": (PROBE_KEY,),
     "SCARD": (PROBE_KEY,),
     "SISMEMBER": (PROBE_KEY, "m"),

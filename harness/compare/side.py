@@ -18,9 +18,9 @@ from harness.compare.probes import refused_commands, untold_field_ttls
 from harness.endpoint.address import Endpoint
 from harness.endpoint.read_only import ReadOnly
 from harness.errors import SetupError, UsageError
-from harness.resp.connection import CannotConnect, Connection
+from harness.resp.connection import AccessRefused, CannotConnect, Connection, ConnectionLost
 from harness.resp.replication_info import info_fields
-from harness.resp.replies import ErrorReply
+from harness.resp.replies import ErrorReply, Reply
 from harness.slots import SLOTS, slot_of
 
 _DATABASE = re.compile(r"^db(\d+):keys=", re.MULTILINE)
@@ -161,9 +161,28 @@ def _served(found: Served) -> Served:
     return sorted((address, tuple(sorted(slots))) for address, slots in found)
 
 
+def _named(connection: Connection) -> Reply:
+    """What the first command is answered with. A server that takes no more clients may have said so, and hung up."""
+    try:
+        return connection.command("CLIENT", "SETNAME", "harness-compare")
+    except ConnectionLost:
+        for reply in connection.replies_left():
+            return reply
+        raise
+
+
+def _must_take_us(connection: Connection, reply: Reply) -> None:
+    if not isinstance(reply, ErrorReply):
+        return
+    if reply.code == "NOAUTH":
+        raise AccessRefused(f"{connection.endpoint.address}: a password is needed, and none was given: {reply}")
+    if "max number of clients" in reply.text:
+        raise CannotConnect(f"{connection.endpoint.address}: {reply}")
+
+
 def introduce(connection: Connection, *, readonly: bool = False) -> None:
     """Name the connection, and keep our reads from changing what the server would evict; old servers refuse both."""
-    connection.command("CLIENT", "SETNAME", "harness-compare")
+    _must_take_us(connection, _named(connection))
     connection.command("CLIENT", "NO-TOUCH", "ON")
     if readonly and isinstance(reply := connection.command("READONLY"), ErrorReply):
         raise CannotConnect(f"{connection.endpoint.address}: READONLY is refused: {reply}")

@@ -89,8 +89,8 @@ def resume(path: Path, about: dict[str, Any]) -> Progress:
     for name, value in about.items():
         if stored.get(name) != value:
             raise UsageError(
-                f"--state {path}: it belongs to a comparison with another {name} "
-                f"({stored.get(name)!r}, now {value!r}); name another file, or remove it to begin anew"
+                f"--state {path}: it belongs to another comparison: {name} "
+                f"were {stored.get(name)!r}, now {value!r}; name another file, or remove it to begin anew"
             )
     try:
         return _read(data)

@@ -70,6 +70,7 @@ class Work:
     dumps: bool = False  # whether small values may be compared by DUMP first
     weighs: bool = False  # whether A knows MEMORY USAGE
     at_once: int = 500  # commands in one go
+    ahead: int = 1  # pieces of a large value in one go
     strict: bool = False  # settling: everything is asked of both sides at once
     untold_field_ttls: str = ""  # why nobody can say when fields expire, "" where that is known
     gone: int = 0  # keys that neither side had when they were looked at

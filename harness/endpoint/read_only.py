@@ -158,6 +158,7 @@ READS: dict[str, Rule] = {
     "SCAN": _scan(0, b"MATCH", b"COUNT"),
     "SCARD": _KEY,
     "SELECT": _database,
+    "SCRIPT EXISTS": _takes(1, 10),
     "SISMEMBER": _takes(2, 2),
     "SMEMBERS": _KEY,
     "SMISMEMBER": _takes(2),

@@ -86,7 +86,9 @@ def read_source(path: FilePath) -> Source:
         text = _decode(source.file, _read(path))
         root = _Composer(source, text).root()
         if root is None or (root.text == "" and root.scalar is None):
-            raise UnreadableError(Mistake(f"{path}:1:1", "", "the file is empty; a scenario begins with version: 1"))
+            raise UnreadableError(
+                Mistake(f"{path}:1:1", "", "the file is empty; a scenario or plan begins with version: 1")
+            )
         source.data = _data(root, (), source)
     except UnreadableError as unreadable:
         source.mistakes.append(unreadable.mistake)

@@ -23,7 +23,7 @@ from harness.endpoint.read_only import READS
 from harness.errors import ExitCode, UsageError
 from harness.resp.replies import Reply, Status
 from tests.compare.clusters import cluster, free_port
-from tests.compare.made import client_of, on_both
+from tests.compare.made import client_of, look, on_both
 from tests.compare.pretend import pretending, without_run_id
 from tests.support.monitor import Monitor
 from tests.support.pairs import FAST, chain, follow, stop_following
@@ -278,3 +278,34 @@ def test_a_module_in_use_that_the_target_lacks(tmp_path: Path) -> None:
             report = accept(source, b, QUICK)
     assert fails(report) == ["modules", "commands"]
     assert found(report, "modules").endswith("in use on the source: bf (clients use bf.add)")
+
+
+def test_a_password_that_is_not_given_is_a_fail(source: Endpoint, tmp_path: Path) -> None:
+    with running("valkey-server", tmp_path, "requirepass s3cret") as locked:
+        for ends, name in (((source, locked), "target"), ((locked, source), "source")):
+            report = accept(*ends, QUICK)
+            assert fails(report) == [f"{name} reachable"]
+            assert "a password is needed, and none was given" in found(report, f"{name} reachable")
+
+
+def test_what_can_not_be_looked_at_is_told(source: Endpoint, tmp_path: Path) -> None:
+    """Slots that nobody serves: nobody can say what is there."""
+    with running("valkey-server", tmp_path, "cluster-enabled yes", port=free_port()) as target:
+        report = accept(source, target, QUICK)
+    assert (report.verdict, fails(report)) == ("unknown", [])
+    assert "nobody serves slots 0-16383" in found(report, "servers")
+
+
+def test_our_own_reads_are_no_writes_and_our_scripts_nobodys(tmp_path: Path) -> None:
+    with running("valkey-server", tmp_path / "a") as a, running("valkey-server", tmp_path / "b") as b:
+        on_both((a, b), lambda client: client.rpush("k", *range(5_000)))
+        assert look((a, b), digest=True).verdict == "equal"
+        with client_of(a) as client:
+            assert client.info("memory")["number_of_cached_scripts"]
+        report = accept(a, b, QUICK)
+        assert found(report, "backlog").startswith("nothing was written while we measured")
+        assert "cut survived s" not in report.figures
+        assert grades(report)["functions"] == "pass"
+        with client_of(a) as client:
+            client.script_load("return 1")
+        assert found(accept(a, b, QUICK), "functions") == "1 scripts are cached"

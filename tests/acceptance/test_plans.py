@@ -66,6 +66,23 @@ def test_a_plan_of_two_endpoints(
     out, err = capfd.readouterr()
     assert "UNKNOWN: no answer to comparison" in out
     assert "--canary does not go with a plan: write it into" in err
+    assert run_command_line(["accept", str(file), "--runtime", "local"]) == 4
+    assert run_command_line(["accept", "--source", "redis://a", "--target", "redis://b", "--runtime", "local"]) == 4
+    assert run_command_line(["accept", str(file), "--markdown", "/nowhere/r.md"]) == 4
+    assert run_command_line(["accept", "--source", "redis://a", "--target", "redis://b", "--drift", "nan"]) == 4
+    err = capfd.readouterr().err
+    assert "--runtime is for a plan that starts servers, and" in err
+    assert "--runtime goes with a plan that starts servers; give one" in err
+    assert "--markdown /nowhere/r.md: it can't be written: there is no folder /nowhere" in err
+    assert "'nan' is not in the range" in err
+
+
+def test_where_the_servers_of_a_plan_run_can_be_chosen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(OWN)
+    assert run_command_line(["accept", str(file), "--runtime", "local", "--ports", "any"]) == 1
+    assert run_command_line(["accept", str(file), "--runtime", "external"]) == 4
+    assert "it starts servers of its own, and --runtime external starts none" in capfd.readouterr().err
 
 
 def test_pytest_runs_plans_and_says_what_was_not_as_expected(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from harness.acceptance.model import Grade
 from harness.acceptance.modules import modules
 from harness.acceptance.preflight import (
     backlog,
+    commands,
     eviction,
     functions,
     memory,
@@ -23,10 +24,11 @@ from harness.acceptance.preflight import (
     users,
     versions,
 )
+from harness.acceptance.product import Product
 from harness.compare.side import Side
 
 MB = 1_000_000
-ONE = cast(Side, SimpleNamespace(cluster=False))
+ONE = cast(Side, SimpleNamespace(cluster=False, refused=frozenset({"OBJECT ENCODING", "MEMORY USAGE"})))
 
 
 def facts(*servers: ServerFacts) -> Facts:
@@ -154,6 +156,31 @@ def test_shards_are_added_up_and_one_that_hides_hides_all() -> None:
     assert (both.used_commands, both.commands) == ({"get", "set"}, {"get"})
     hidden = facts(one, ServerFacts())
     assert (hidden.keyspace, hidden.used_commands, hidden.commands) == (None, None, None)
+
+
+KNOWN = frozenset(["get", "incr", "keys", "object|encoding", "memory|usage", "client", "client|list", "wait"])
+
+
+@pytest.mark.parametrize(
+    ("used", "barred", "grade", "said"),
+    [
+        ("get incr", "", Grade.PASS, "neither this user's rights nor what a proxy refuses"),
+        ("get del", "", Grade.FAIL, "clients of the source use what the target refuses: del"),
+        # its list names them, and it refused them when it was asked
+        ("get object|encoding memory|usage", "", Grade.WARN, r"sent to the source: memory\|usage, object\|encoding"),
+        ("get client|tracking", "", Grade.WARN, r"operators' commands that the target refuses: client\|tracking"),
+        ("get client|list", "", Grade.PASS, "all 2 that were sent"),
+        ("get keys", "keys", Grade.WARN, "operators' commands that the target refuses: keys"),
+        ("get wait", "wait", Grade.FAIL, "refuses: wait"),
+        ("get incr", "object", Grade.PASS, "by what is known of some-product"),
+    ],
+)
+def test_commands_that_a_target_refuses(used: str, barred: str, grade: Grade, said: str) -> None:
+    source = facts(ServerFacts(used_commands=frozenset(used.split())))
+    product = Product("some-product", "Some product", frozenset(barred.split())) if barred else None
+    answer = commands(replace(case(source, facts(ServerFacts(commands=KNOWN))), product=product))
+    assert answer.grade is grade
+    assert re.search(said, answer.found)
 
 
 JSON, BLOOM = frozenset({"json.get", "json.set"}), frozenset({"bf.add"})

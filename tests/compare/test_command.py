@@ -16,6 +16,7 @@ from harness.cli import run_command_line
 from harness.compare.json_schema import SCHEMA
 from harness.endpoint.address import Endpoint
 from tests.compare.made import client_of, on_both
+from tests.support.servers import running
 
 Pair = tuple[Endpoint, Endpoint]
 
@@ -83,11 +84,29 @@ def test_no_password_is_shown(pair: Pair, capfd: pytest.CaptureFixture[str]) -> 
         (("--db", "a"), "--db a: expected numbers with commas between them, as in 0,3"),
         (("--sample", "0%"), "--sample 0%: expected a share from 0.01% to 100%, as in 5%"),
         (("--sample", "5"), "--sample 5: expected a share"),
+        (("--tolerance", "nan"), "'nan' is not in the range 0<=x<=86400.0"),
+        (("--tolerance", "inf"), "inf is not in the range 0<=x<=86400.0"),
+        (("--deadline", "nan"), "'nan' is not in the range"),
+        (("--pause", "nan"), "'nan' is not in the range"),
+        (("--html", "/nowhere/r.html"), "--html /nowhere/r.html: it can't be written: there is no folder /nowhere"),
     ],
 )
 def test_bad_options(pair: Pair, options: tuple[str, str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["compare", *urls(pair), *options]) == 4
     assert message in capfd.readouterr().err
+
+
+def test_a_password_that_is_not_given(pair: Pair, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with running("valkey-server", tmp_path, "requirepass s3cret") as locked:
+        assert run_command_line(["compare", urls(pair)[0], f"redis://127.0.0.1:{locked.port}"]) == 7
+    assert "a password is needed, and none was given" in capfd.readouterr().err
+
+
+def test_a_server_that_takes_no_more_clients(pair: Pair, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with running("valkey-server", tmp_path) as full, client_of(full) as client:
+        client.config_set("maxclients", 1)
+        assert run_command_line(["compare", urls(pair)[0], f"redis://127.0.0.1:{full.port}"]) == 7
+    assert "max number of clients reached" in capfd.readouterr().err
 
 
 @pytest.mark.alone

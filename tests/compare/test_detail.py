@@ -14,7 +14,7 @@ from harness.compare.detail import (
     sorted_set_difference,
     string_difference,
 )
-from harness.compare.exchange import same_until
+from harness.compare.exchange import RARE, same_until
 from harness.compare.lanes import scanned
 from harness.compare.model import Finding, Subject, shown
 from harness.compare.state import Progress, resume, save
@@ -124,15 +124,25 @@ class Bytes:
         return self._data
 
 
+MARK = b"$5\r\n" + RARE + b"mark\r\n"
+
+
 @pytest.mark.parametrize("step_a", [1, 3, 7, 1_000])
 @pytest.mark.parametrize("step_b", [1, 5, 1_000])
 @pytest.mark.parametrize(
     ("a", "b"),
-    [(b"same bytes", b"same bytes"), (b"", b""), (b"short", b"short and long"), (b"long and", b"long"), (b"ab", b"xb")],
+    [
+        (b"same bytes", b"same bytes"),
+        (b"", b""),
+        (b"short", b"short and long"),
+        (b"long and", b"long"),
+        (b"ab", b"xb"),
+        (RARE, RARE),
+    ],
 )
 def test_bytes_compared_as_they_come(a: bytes, b: bytes, step_a: int, step_b: int) -> None:
-    one, other = Bytes(a + b"[mark]next", step_a), Bytes(b + b"[mark]next", step_b)
-    assert same_until(one, other, b"[mark]").same is (a == b)  # type: ignore[arg-type]
+    one, other = Bytes(a + MARK + b"next", step_a), Bytes(b + MARK + b"next", step_b)
+    assert same_until(one, other, MARK).same is (a == b)  # type: ignore[arg-type]
     assert (one.left, other.left) == (b"next", b"next")
 
 
@@ -148,6 +158,11 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_follows_is_no_part_of_an_answer() -> None:
+    one, other = (Bytes(b"*1\r\n$1\r\na\r\n" + MARK + b"-ERR of another\r\n-ERR\r\n", 1_000) for _ in "ab")
+    assert same_until(one, other, MARK).same  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("sent", "same"),
     [
@@ -159,5 +174,5 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("step", [1, 4, 100])
 def test_two_sides_that_refuse_the_same_agree_on_nothing(sent: bytes, same: bool, step: int) -> None:
-    one, other = Bytes(sent + b"[mark]", step), Bytes(sent + b"[mark]", step)
-    assert same_until(one, other, b"[mark]").same is same  # type: ignore[arg-type]
+    one, other = Bytes(sent + MARK, step), Bytes(sent + MARK, step)
+    assert same_until(one, other, MARK).same is same  # type: ignore[arg-type]

@@ -151,3 +151,33 @@ def test_a_type_that_can_not_be_is_refused() -> None:
     for wrong in ("lsit", ""):
         with pytest.raises(UsageError, match=f"--skip-types {wrong}: no such type; expected one of hash, list"):
             types_to_skip([wrong])
+
+
+def test_what_is_not_named_is_counted_and_no_key_twice(pair: Pair) -> None:
+    on_both(pair, lambda client: client.mset({f"k{number}": "v" for number in range(150)}))
+    refusal = answering("NOPERM No permissions to access a key", b"TYPE", b"EXISTS")
+    with pretending(pair[0], refusal) as a, pretending(pair[1], refusal) as b:
+        outcome = look((a, b))
+    assert (outcome.verdict, outcome.totals.keys) == ("unknown", 150)
+    assert len(outcome.not_checked) == 101
+    assert outcome.not_checked[-1] == "and 50 more, which are not named"
+
+
+def test_a_database_that_a_side_names_and_refuses(pair: Pair) -> None:
+    """It is one difference, and B's own word for its database is not another."""
+
+    def without_three(words: list[bytes], ask: Callable[[], Reply]) -> Reply:
+        return ErrorReply("ERR DB index is out of range") if words == [b"SELECT", b"3"] else ask()
+
+    for endpoint in pair:
+        with client_of(endpoint, 3) as client:
+            client.set("k", "v")
+    on_both(pair, lambda client: client.set("k", "v"))
+    with pretending(pair[1], without_three) as b:
+        outcome = look((pair[0], b))
+        assert [each.finding.kind for each in outcome.differences] == ["missing_database"]
+        with client_of(pair[0], 3) as client:
+            client.flushdb()
+        outcome = look((pair[0], b))
+    assert (outcome.verdict, len(outcome.not_checked)) == ("unknown", 1)
+    assert outcome.not_checked[0].startswith("B names database 3, and refuses it: ")

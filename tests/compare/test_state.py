@@ -101,7 +101,7 @@ def lines(text: str) -> list[dict[str, object]]:
 def test_a_state_of_another_question_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text(json.dumps({"version": 1, "about": {"keys": "a*"}}))
-    with pytest.raises(UsageError, match=r"it belongs to a comparison with another keys \('a\*', now None\)"):
+    with pytest.raises(UsageError, match=r"it belongs to another comparison: keys were 'a\*', now None"):
         resume(file, {"keys": None})
     file.write_text(json.dumps({"version": 9, "about": {}}))
     with pytest.raises(UsageError, match="its version is 9, 1 was expected"):

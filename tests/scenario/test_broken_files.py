@@ -17,9 +17,9 @@ from tests.scenario.conftest import GOOD, Load, Mistakes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "s.yaml:1:1: the file is empty; a scenario begins with version: 1"),
-        ("# nothing yet\n", "s.yaml:1:1: the file is empty; a scenario begins with version: 1"),
-        ("---\n", "s.yaml:1:1: the file is empty; a scenario begins with version: 1"),
+        ("", "s.yaml:1:1: the file is empty; a scenario or plan begins with version: 1"),
+        ("# nothing yet\n", "s.yaml:1:1: the file is empty; a scenario or plan begins with version: 1"),
+        ("---\n", "s.yaml:1:1: the file is empty; a scenario or plan begins with version: 1"),
         ("- a\n- b\n", "s.yaml:1:1: expected a mapping that begins with version: 1, not a list"),
         ("hello\n", "s.yaml:1:1: expected a mapping that begins with version: 1, not 'hello'"),
         ("~\n", "s.yaml:1:1: expected a mapping that begins with version: 1, not nothing"),

@@ -78,7 +78,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert str(caught.value).replace(f"{tmp_path}/", "").split("\n") == [
         "one.yaml:1:1: title: this key is missing: one line: what is shown",
         "one.yaml:2:1: titel: unknown key; did you mean 'title'?",
-        "two.yaml:1:1: the file is empty; a scenario begins with version: 1",
+        "two.yaml:1:1: the file is empty; a scenario or plan begins with version: 1",
     ]
     assert caught.value.exit_code is ExitCode.BAD_INPUT
 
