@@ -41,12 +41,12 @@ class NoLaps:
 
 
 @contextmanager
-def written(values: int, options: Options) -> Iterator[Reread]:
+def written(values: int, options: Options, *overrides: str) -> Iterator[Reread]:
     """A pair that holds the numbers 1..values, written as every run writes them; reading it again gives a verdict.
 
     What is yielded takes an index and what stands there while B is read (None: nothing is changed).
     """
-    loaded = scenario(f"workload.values={values}", "topology.nodes.b.config.replica-read-only=no")
+    loaded = scenario(f"workload.values={values}", "topology.nodes.b.config.replica-read-only=no", *overrides)
     with open_stage(loaded, options, "bench") as stage:
         stage.deployment.attach()
         place = MemoryPlace()

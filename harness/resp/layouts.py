@@ -158,7 +158,12 @@ class StreamLayout(_Array):
         return "XRANGE", key, f"{start + 1}-0" if start else "-", "+" if last else stop
 
     def predicted(self, runs: Sequence[tuple[int, int]]) -> bytes:
-        return b"".join([self._entries.build(*run) for run in runs])
+        return b"".join([self._built(*run) for run in runs])
+
+    def _built(self, first: int, count: int) -> bytes:
+        built = self._entries.build(first, count)
+        check_sample(built, first, count, oracle.entry)
+        return built
 
     def elements(self, count: int, replies: Replies) -> Iterator[Element]:
         for _ in range(count):
@@ -191,7 +196,12 @@ class StringLayout:
     def predicted(self, runs: Sequence[tuple[int, int]]) -> bytes | None:
         if self._rest or any(first + count > 10 ** (STRING_ELEMENT - 1) for first, count in runs):
             return None
-        return b"".join([self._lines.build(*run) for run in runs]) + b"\r\n"
+        return b"".join([self._built(*run) for run in runs]) + b"\r\n"
+
+    def _built(self, first: int, count: int) -> bytes:
+        built = self._lines.build(first, count)
+        check_sample(built, first, count, oracle.line)
+        return built
 
     def size(self, header: Token) -> int | None:
         return len(header) // STRING_ELEMENT if isinstance(header, bytes) else None

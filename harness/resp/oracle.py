@@ -27,6 +27,20 @@ def pair(number: int) -> bytes:
     return bulk(number) * 2
 
 
+def line(number: int) -> bytes:
+    """A number as an element of a string: ten digits and a line feed."""
+    return str(number).rjust(10, "0").encode() + b"\n"
+
+
+def entry(number: int) -> bytes:
+    """A number as a stream's entry in a reply: its id, and its one field n."""
+    return b"*2\r\n" + _text(f"{number}-1") + b"*2\r\n$1\r\nn\r\n" + bulk(number)
+
+
+def _text(text: str) -> bytes:
+    return f"${len(text)}\r\n{text}\r\n".encode()
+
+
 def check_sample(built: bytes, first: int, count: int, naive: Naive, *, descending: bool = False) -> None:
     """HarnessError where `built` can't be first, first + 1, … (count numbers; the last one first where descending)."""
     parts = list(_of_one_width(first, count))

@@ -7,9 +7,12 @@ import pytest
 from harness.bench.changed import written
 from harness.checker.verdict import Outcome
 from harness.errors import HarnessError
+from harness.kinds import KINDS, SHARDED
 from harness.options import Options
 from harness.resp import encode, oracle
+from harness.resp.layouts import StreamLayout, StringLayout
 from harness.resp.oracle import check_sample
+from harness.workload.numbered import SHAPES
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -19,6 +22,9 @@ def test_what_the_builder_builds_passes(first, count, descending):
     check_sample(built, first, count, oracle.bulk, descending=descending)
     if not descending:
         check_sample(encode.bulk_pairs().build(first, count), first, count, oracle.pair)
+        assert StreamLayout().predicted([(first, count)]) == b"".join(map(oracle.entry, range(first, first + count)))
+        lines = b"".join(map(oracle.line, range(first, first + count)))
+        assert StringLayout().predicted([(first, count)]) == lines + b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -37,16 +43,41 @@ def test_other_numbers_lengths_and_orders_do_not(first, built):
         check_sample(built, first, 2, oracle.bulk)
 
 
-def test_a_builder_that_is_wrong_on_both_sides_is_never_valid(monkeypatch: pytest.MonkeyPatch):
-    """Beyond 29,999 it forgets to count the ten thousands: written so, sent so by B, and found equal to itself."""
+PREDICTED = {"list_append", "sorted_set", "string", "stream"}  # the others are parsed, element by element
+WAYS = [
+    (kind, shape)
+    for kind in KINDS
+    for shape in SHAPES
+    if kind not in SHARDED and (KINDS[kind].variadic or shape != "variadic")
+]
+
+
+@pytest.mark.parametrize(("kind", "shape"), WAYS)
+def test_a_builder_that_is_wrong_on_both_sides_is_never_valid(monkeypatch: pytest.MonkeyPatch, kind: str, shape: str):
+    """Its 3,000s become 7,000s, where a number stands last in its record: written so, sent so by B, equal to itself."""
     right = encode._Thousand.records
 
     def wrong(self, digits, index, count):
-        return right(self, b"2" + digits[1:] if digits.startswith(b"3") and len(digits) == 5 else digits, index, count)
+        records = right(self, digits, index, count)
+        if len(digits) == 4 and digits.startswith(b"3"):
+            place = self._offsets[-1]
+            records[place :: self._length] = b"7" * count
+        return records
 
     monkeypatch.setattr(encode._Thousand, "records", wrong)
-    with written(35_000, Options(ports="any")) as reread:
+    changes = (f"workload.kind={kind}", f"workload.batch={{shape: {shape}, size: 100}}", "expect={}")
+    with written(3_500, Options(ports="any"), *changes) as reread:
         verdict = reread(0, None)
 
-    assert verdict.outcome is Outcome.UNKNOWN
-    assert [doubt for doubt in verdict.doubts if "the bytes built for the numbers 28001 to 32000 are not" in doubt]
+    if kind in PREDICTED:
+        assert verdict.outcome is Outcome.UNKNOWN
+        assert [doubt for doubt in verdict.doubts if "the bytes built for the numbers 1 to 3500 are not" in doubt]
+    else:
+        assert verdict.outcome is Outcome.INVALID
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("string", "variadic"), ("stream", "pipeline")])
+def test_what_is_right_stays_valid(kind: str, shape: str):
+    changes = (f"workload.kind={kind}", f"workload.batch={{shape: {shape}, size: 100}}", "expect={}")
+    with written(3_500, Options(ports="any"), *changes) as reread:
+        assert reread(0, None).outcome is Outcome.VALID
