@@ -1,10 +1,12 @@
 """Reads a hash or a set, whose elements come in no order: as runs of ascending numbers, then what else there is.
 
-A cursor may give an element more than once, which says nothing; so each number is one bit, and is told once.
+A cursor may give an element more than once, which says nothing; so each number is one bit, and is told once. Bits are
+kept page by page, and only where there are numbers, so that memory follows what is there and not the largest number.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from harness.checker.evidence import KeyState, Run
@@ -14,8 +16,10 @@ from harness.resp.key_reader import KeyRead, Reader, Stop
 from harness.resp.layouts import Element, number_or_raw, string
 
 PAGE = 5000  # elements a command, about
-MOST_STRAYS = 1_000_000  # elements that are not ours
-LARGEST_BIT = 1 << 33  # numbers above are kept one by one
+MOST_STRAYS = 1_000_000  # elements that are kept one by one
+BITS = 8192  # numbers a page of bits
+LEAST_PAGES = 4096  # of bits that there may be, however few elements a node tells
+_BYTES_SET = re.compile(rb"\xff+|[^\x00\xff]")
 
 
 def read_scan(
@@ -31,10 +35,11 @@ class ScanReader(Reader):
     def __init__(self, connection: Connection, sink: Callable[[Run], None], pairs: bool) -> None:
         super().__init__(connection, sink, HASH if pairs else SET)
         self._pairs = pairs
-        self._seen = bytearray()  # a bit a number
+        self._seen = Bits(LEAST_PAGES)
         self._strays: dict[Element, None] = {}
 
     def drain(self, key: bytes, told: int) -> None:
+        self._seen = Bits(LEAST_PAGES + 2 * told // BITS)
         cursor = b"0"
         while True:
             reply = self.connection.command("HSCAN" if self._pairs else "SSCAN", key, cursor, "COUNT", PAGE)
@@ -46,7 +51,7 @@ class ScanReader(Reader):
             cursor = string(reply[0], "a cursor")
             if cursor == b"0":
                 break
-        for first, count in _stretches(self._seen):
+        for first, count in self._seen.stretches():
             self.runs.consecutive(first, count)
         for element in self._strays:
             self.runs.element(element)
@@ -60,29 +65,37 @@ class ScanReader(Reader):
             yield number if isinstance(number, int) and value == field else field + b" " + value
 
     def _note(self, element: Element) -> None:
-        if not isinstance(element, int) or element >= LARGEST_BIT:
-            self._strays[element] = None
-            if len(self._strays) > MOST_STRAYS:
-                raise Stop(KeyState.UNREADABLE, error=f"over {MOST_STRAYS} elements that nothing of ours wrote")
+        if isinstance(element, int) and self._seen.add(element):
             return
-        place, bit = divmod(element, 8)
-        if place >= len(self._seen):
-            self._seen.extend(bytes(max(place + 1, 2 * len(self._seen)) - len(self._seen)))
-        self._seen[place] |= 1 << bit
+        self._strays[element] = None
+        if len(self._strays) > MOST_STRAYS:
+            raise Stop(KeyState.UNREADABLE, error=f"over {MOST_STRAYS} elements that nothing of ours wrote")
 
 
-def _stretches(seen: bytearray) -> Iterator[tuple[int, int]]:
-    """(first, count) of each stretch of numbers whose bits are set."""
-    first = count = 0
-    for place, byte in enumerate(seen):
-        if byte == 0xFF and count:
-            count += 8
-            continue
-        for bit in range(8):
-            if byte >> bit & 1:
-                first, count = (first, count + 1) if count else (place * 8 + bit, 1)
-            elif count:
-                yield first, count
-                count = 0
-    if count:
-        yield first, count
+class Bits:
+    """Numbers, a bit each, in at most so many pages: those that lie far from all others may find no place."""
+
+    def __init__(self, most_pages: int) -> None:
+        self.pages: dict[int, bytearray] = {}
+        self._most = most_pages
+
+    def add(self, number: int) -> bool:
+        """Whether the number is kept; a number that found no place once never finds one."""
+        page, bit = divmod(number, BITS)
+        bits = self.pages.get(page)
+        if bits is None:
+            if len(self.pages) == self._most:
+                return False
+            bits = self.pages[page] = bytearray(BITS // 8)
+        bits[bit >> 3] |= 1 << (bit & 7)
+        return True
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """(first, count) of consecutive numbers, ascending; a stretch may continue the one before."""
+        for page in sorted(self.pages):
+            for found in _BYTES_SET.finditer(self.pages[page]):
+                first, size = page * BITS + 8 * found.start(), len(found[0])
+                if found[0][0] == 0xFF:
+                    yield first, 8 * size
+                else:
+                    yield from ((first + bit, 1) for bit in range(8) if found[0][0] >> bit & 1)
