@@ -25,6 +25,7 @@ from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
 from harness.resp.connection import Connection
 from harness.resp.kept import KeptConnections
+from harness.resp.key_reader import KeyRead
 from harness.resp.read import read_any
 from harness.resp.replication_info import role_in
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
@@ -385,7 +386,7 @@ def read(
     role: which the node must have when that connection has read, "" for any.
     """
     sink = place.sink(node, plan.reading)
-    state, length, found_type, error = KeyState.UNREADABLE, 0, None, None
+    found = KeyRead(KeyState.UNREADABLE)
     try:
         endpoint = deployment.entry(node).with_database(plan.db)
         with kept.reading(endpoint) if kept is not None else Connection(endpoint) as connection:
@@ -396,17 +397,18 @@ def read(
             wrong_role = _wrong_role(connection, role)
             if found.error is not None:
                 connection.close()  # there may be more to come on it
-        state, length, found_type, error = found.state, found.length, found.found_type, found.error
         if wrong_role:
-            state, error = KeyState.UNREADABLE, wrong_role
+            found = replace(found, state=KeyState.UNREADABLE, error=wrong_role)
     except Failure as failure:
-        error = str(failure)
+        found = KeyRead(KeyState.UNREADABLE, error=str(failure))
     except BaseException:
         sink.abandon()
         raise
     sink.close()
     runs = place.runs(node, plan.reading)
-    return Reading(node, plan.reading, state, runs, length=length, found_type=found_type, error=error)
+    return Reading(
+        node, plan.reading, found.state, runs, found.length, found.found_type, found.error, found.told, found.size
+    )
 
 
 def _wrong_role(connection: Connection, role: str) -> str:

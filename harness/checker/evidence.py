@@ -43,7 +43,8 @@ class KeyState(StrEnum):
 class Reading:
     """One key as one node sent it, read once. runs can be iterated again and again; error: why it is unreadable.
 
-    found_type: the type's name for WRONG_TYPE; length: elements read.
+    found_type: the type's name for WRONG_TYPE; length: elements read; told: what the node said right before, as the
+    type's length command counts, None where that was not kept; size: bytes read, where that command counts bytes.
     """
 
     node: str
@@ -53,6 +54,15 @@ class Reading:
     length: int = 0
     found_type: str | None = None
     error: str | None = None
+    told: int | None = None
+    size: int | None = None
+
+    @property
+    def beyond(self) -> int:
+        """How much more was read than the node said it had, as it counts; nought where nothing can be compared."""
+        if self.told is None or self.state not in (KeyState.LIST, KeyState.ABSENT):
+            return 0
+        return (self.length if self.size is None else self.size) - self.told
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from harness.checker.losses import Loss, losses, without
 from harness.checker.losses import anomaly as anomaly_of
 from harness.checker.shared import own_length, own_part, producers, shortfall
 from harness.checker.show import elements
+from harness.checker.told import contradiction, may_be_late
 from harness.checker.verdict import Anomaly, First, Kind, Outcome, Verdict
 from harness.checker.witness import with_primary
 from harness.scenario.model import Expect
@@ -116,6 +117,17 @@ class _Trial:
                     self.docket.notes += findings.notes
             self.docket.anomalies += self._short(node, found)
             self._judge_convergence(node)
+        self._judge_told_lengths()
+
+    def _judge_told_lengths(self) -> None:
+        """What a node told of a key's length and what it sent of it are equal, whatever else is wrong there."""
+        for reading in self.evidence.readings:
+            together = self.producers.get(reading.stream)
+            text = contradiction(reading, together[0]) if together and reading.node in self.nodes else ""
+            if text and together and may_be_late(reading, together, self.orders):
+                self.docket.notes.append(f"{text}; commands that broke unfenced may have been executed meanwhile")
+            elif text:
+                self.docket.doubts.append(text)
 
     def _lost(self) -> Iterator[Anomaly]:
         """What a failover cost, once for each key, on the primary that its shard has now."""

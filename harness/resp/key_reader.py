@@ -2,7 +2,7 @@
 
 Each page is compared, as bytes and piece by piece, with the continuation of what came before; only a piece that
 differs is parsed. The prediction never shapes what is reported: equal bytes are equal bytes, and whatever else the node
-sends is taken as sent, also where it contradicts itself. Whoever judges decides what that means.
+sends is taken as sent, also where it contradicts itself: what it told of the length goes to the judge beside it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ _ASK_AGAIN_S = 0.02
 
 @dataclass(frozen=True)
 class KeyRead:
-    """How a read ended. length: elements that were sent; told: how many the node said; error: why it is unreadable."""
+    """How a read ended. length: elements that were sent; told: what the node said before, as the type's length command
+    counts; size: what was sent in bytes, where that command counts bytes; error: why it is unreadable.
+    """
 
     state: KeyState
     length: int = 0
     told: int = 0
     found_type: str | None = None
     error: str | None = None
+    size: int | None = None
 
 
 class Stop(Exception):
@@ -85,7 +88,7 @@ def page_size(layout: Layout, told: int) -> int:
 
 
 class Reader:
-    """What every read of a key shares: how it begins and how it ends. told: elements that the node says it has."""
+    """What every read of a key shares: how it begins and how it ends. size: bytes that a string's pages had so far."""
 
     def __init__(
         self,
@@ -97,13 +100,14 @@ class Reader:
         self.connection, self.data_type = connection, data_type
         self.runs = RunJoiner(sink, numbers)
         self.round_trip_s = 0.0
+        self.size = 0
 
     def read(self, key: bytes, wait_s: float) -> KeyRead:
         """See `read_key`."""
         told = 0
         try:
             told = self._length(key, wait_s)
-            self.drain(key, told)
+            self.drain(key, -(-told // self.data_type.unit))
         except Stop as stop:
             return self._result(stop.state, told, stop.found_type, stop.error)
         except (ConnectionLost, UnexpectedReply) as lost:
@@ -111,21 +115,23 @@ class Reader:
         return self._result(KeyState.LIST if told or self.runs.length else KeyState.ABSENT, told)
 
     def drain(self, key: bytes, told: int) -> None:
-        """Read all elements into `runs`."""
+        """Read all elements into `runs`. told: how many the node says it has."""
         raise NotImplementedError
 
     def _result(self, state: KeyState, told: int, found_type: str | None = None, error: str | None = None) -> KeyRead:
         self.runs.close()
-        return KeyRead(state, self.runs.length, told, found_type, error)
+        size = self.size if self.data_type.unit > 1 else None
+        return KeyRead(state, self.runs.length, told, found_type, error, size)
 
     def _length(self, key: bytes, wait_s: float) -> int:
+        """As the type's command counts."""
         deadline = time.monotonic() + wait_s
         while True:
             asked = time.monotonic()
             reply = self.connection.command(self.data_type.length, key)
             self.round_trip_s = time.monotonic() - asked
             if isinstance(reply, int) and 0 <= reply <= MAX_LENGTH * self.data_type.unit:
-                return -(-reply // self.data_type.unit)
+                return reply
             if not isinstance(reply, ErrorReply) or reply.code not in _PASSING:
                 self.fail(key, reply)
             if time.monotonic() > deadline:
@@ -205,10 +211,12 @@ class PageReader(Reader):
                 return 0
             if isinstance(header, bytes):  # all of it
                 self._check_end(size, told)
+                self.size += len(header)
                 self._parse(self._layout.split(header))
                 return self.runs.length - before
             count = size
         self._check_end(count, told)
+        self.size += count * self.data_type.unit
         if self._layout.backwards:
             self._take_piece(count)
         else:

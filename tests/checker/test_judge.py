@@ -96,6 +96,48 @@ def test_an_expected_anomaly_beside_a_doubt_is_not_as_expected() -> None:
     assert (found.outcome, found.as_expected, found.exit_code) == (Outcome.INVALID, False, ExitCode.UNKNOWN)
 
 
+# -- the length that a node told, beside what it sent
+
+
+@pytest.mark.parametrize(("told", "sent"), [(4, 3), (2, 3), (0, 3), (103, 3)])
+def test_a_node_that_contradicts_itself_is_unknown(told: int, sent: int) -> None:
+    found = verdict(evidence(readings=(replace(reading([1, 2, 3]), told=told),)))
+    assert (found.outcome, found.exit_code) == (Outcome.UNKNOWN, ExitCode.UNKNOWN)
+    assert found.doubts == (f"b contradicts itself: LLEN of numbers told {told} elements, and {sent} were read",)
+
+
+def test_one_that_agrees_with_itself_is_valid_and_so_is_what_was_stored_before_it_was_kept() -> None:
+    assert verdict(evidence(readings=(replace(reading([1, 2, 3]), told=3),))) == VALID
+    assert verdict(evidence(readings=(replace(reading([1, 2, 3]), told=None),))) == VALID
+
+
+def test_a_string_is_compared_in_bytes() -> None:
+    written = (replace(stream(3), kind="string"),)
+    held = replace(reading([1, 2, 3]), told=33, size=33)
+    assert verdict(evidence(streams=written, readings=(held,))) == VALID
+    found = verdict(evidence(streams=written, readings=(replace(held, told=35),)))
+    assert found.doubts == ("b contradicts itself: STRLEN of numbers told 35 bytes, and 33 were read",)
+
+
+def test_a_contradiction_beside_an_anomaly_is_told_as_well() -> None:
+    found = verdict(evidence(readings=(replace(reading([1, 2]), told=3),)), anomalies=("truncated",))
+    assert (found.outcome, kinds(found), found.as_expected) == (Outcome.INVALID, [Kind.TRUNCATED], False)
+    assert found.doubts == ("b contradicts itself: LLEN of numbers told 3 elements, and 2 were read",)
+
+
+def test_a_key_that_was_not_read_to_its_end_contradicts_nothing() -> None:
+    wrong = Reading("b", "workload", KeyState.WRONG_TYPE, lambda: (), found_type="hash", told=3)
+    assert verdict(evidence(readings=(wrong,))).doubts == ()
+
+
+@pytest.mark.parametrize(("told", "late"), [(2, True), (1, True), (4, False)])
+def test_bytes_of_an_unfenced_break_may_come_while_the_key_is_read(told: int, late: bool) -> None:
+    written = (replace(stream(3, ok(1, 1), open_(2, 3), unfenced()), must_acknowledge=False),)
+    found = verdict(evidence(streams=written, readings=(replace(reading([1, 2, 3]), told=told),)))
+    assert (found.outcome is Outcome.VALID) == late
+    assert any("may have been executed meanwhile" in note for note in found.notes) == late
+
+
 # -- nothing, or not enough, was looked at
 
 

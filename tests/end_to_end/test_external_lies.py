@@ -19,11 +19,13 @@ from harness import stage
 from harness.cli import run_command_line
 from harness.endpoint.address import Endpoint
 from harness.endpoint.client import connect
+from harness.kinds import KINDS, SHARDED
 from harness.runtime.base import Deployment
 from harness.runtime.external import ExternalRuntime
 from tests.support import lying_replica
 from tests.support.lying_replica import Lie, LyingReplica
 from tests.support.pairs import ENGINES, chain, contents, stop_following
+from tests.support.resp_proxy import Reply, RespProxy
 from tests.support.servers import running
 
 KEY = "harness:r1:numbers:list"
@@ -33,7 +35,6 @@ version: 1
 title: Numbers reach servers that are not ours
 topology: {nodes: {a: {port: 6379}, b: {replica_of: a, port: 10878}}}
 workload: {key: "numbers:list", values: 1000, batch: {shape: pipeline, size: 100}}
-expect: {list: exact}
 """
 
 
@@ -49,8 +50,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Endpoint]
 class Ran:
     """One `harness run … --print newest-first`: its exit code, what it printed, and the anomalies that it stored."""
 
-    def __init__(self, a: Endpoint, b: Endpoint, folder: Path, capture: pytest.CaptureFixture[bytes]) -> None:
-        (folder / "numbers.yaml").write_text(SCENARIO)
+    def __init__(
+        self, a: Endpoint, b: Endpoint, folder: Path, capture: pytest.CaptureFixture[bytes], scenario: str = SCENARIO
+    ) -> None:
+        (folder / "numbers.yaml").write_text(scenario)
         where = ["--runtime", "external", "--endpoint", f"a={a}", "--endpoint", f"b={b}", "--run-id", "r1"]
         out = folder / "out"
         capture.readouterr()
@@ -138,6 +141,30 @@ def test_what_b_says(servers, tmp_path, capfdbinary, lie, anomaly, length_lies):
     else:
         assert ran.found == [anomaly]
     assert ran.printed == (list(reversed(lie(TRUE))) if lie else [])
+    assert contents(a) == {}
+
+
+LENGTHS = [(kind, by) for kind in KINDS if kind not in SHARDED for by in (1, -1, 100)]
+
+
+@pytest.mark.parametrize(("kind", "by"), LENGTHS)
+def test_a_length_that_is_not_that_of_what_b_sends(servers, tmp_path, capfdbinary, kind, by):
+    """All that B sends is right, and only its word for how much that is is not: never valid."""
+    a, b = servers
+    counts = KINDS[kind].length
+
+    def off(request: list[bytes], ask: Callable[[], Reply]) -> Reply:
+        reply = ask()
+        return max(0, reply + by) if isinstance(reply, int) and request[0].upper() == counts.encode() else reply
+
+    with RespProxy(b, off) as liar:
+        ran = Ran(
+            a, liar.endpoint, tmp_path, capfdbinary, SCENARIO.replace("workload: {", f"workload: {{kind: {kind}, ")
+        )
+    assert (ran.code, ran.verdict["outcome"]) == (6, "unknown"), ran.told
+    size = 1000 * KINDS[kind].unit
+    unit = "bytes" if kind == "string" else "elements"
+    assert f"b contradicts itself: {counts} of {KEY} told {size + by} {unit}, and {size} were read" in ran.told
     assert contents(a) == {}
 
 

@@ -51,7 +51,7 @@ FAULT = FaultRecord(
 EVIDENCE = Evidence(
     nodes=("b",),
     streams=(Stream("workload", "numbers:list", 0, 1000, lambda: ENTRIES, must_acknowledge=False),),
-    readings=(Reading("b", "workload", KeyState.LIST, lambda: RUNS, length=800),),
+    readings=(Reading("b", "workload", KeyState.LIST, lambda: RUNS, length=800, told=800),),
     targets={"a": Target("abc", 5000, {"workload": 800})},
     convergences=(Convergence("b", True, 0.012, "offset 5000 of 5000"),),
     faults=(FAULT,),

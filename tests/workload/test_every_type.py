@@ -58,7 +58,10 @@ def read(server, kind, style):
 def judged(server, kind, style, values, ledger):
     found, runs = read(server, kind, style)
     stream = Stream("workload", "k", 0, values, lambda: ledger.entries, kind=kind, push=style.push, scores=style.scores)
-    reading = Reading("b", "workload", found.state, lambda: runs, found.length, found.found_type, found.error)
+    reading = Reading(
+        "b", "workload", found.state, lambda: runs, found.length, found.found_type, found.error, found.told, found.size
+    )
+    assert reading.beyond == 0
     return told(check_key(stream, reading, target_length=None, caught_up=True))
 
 
@@ -79,7 +82,8 @@ def test_what_is_written_is_read_in_every_shape(server, kind, style, values):
         assert writer.ledger.acknowledged == values
         found, _ = read(server, kind, style)
         state = KeyState.LIST if values else KeyState.ABSENT
-        assert found == KeyRead(state, values, values)
+        size = values * KINDS[kind].unit
+        assert found == KeyRead(state, values, size, size=size if kind == "string" else None)
         assert judged(server, kind, style, values, writer.ledger) == []
 
 
