@@ -61,6 +61,13 @@ class RunWatch:
         read = sum(connection.bytes_sent for node, connection in self._readers if node == link.target)
         return read + sum(writer.bytes_to(link.target) for writer in self._writers)
 
+    def shard_traffic(self, change: Fault) -> int:
+        move, topology = change.move_slots, self._deployment.topology
+        concerned = [move.source, move.target] if move is not None else [str(change.taken_over or change.restart)]
+        roots = {topology.root_of(name).name for name in concerned}
+        nodes = [node for node in topology.nodes if topology.root_of(node).name in roots]
+        return sum(writer.bytes_to(node) for writer in self._writers for node in nodes)
+
     def breaks(self, link: Link) -> int:
         return sum(writer.breaks_at(link.target) for writer in self._writers) if link.is_client else 0
 

@@ -155,9 +155,9 @@ class FaultRecord:
     """One fault as it really happened. at, until: as written; applied_s, healed_s: seconds since the first write.
 
     values: elements sent while it was active; bytes: growth of the primary's offset (client links: bytes of our own
-    client; on full_sync: RDB bytes); link_seen_down: None where nothing requires it; met: it met something;
-    why_not: the reason where it did not; not_healed: why it could not be undone, "" where it was;
-    packets_lost: None where it is no loss of packets.
+    client; on full_sync: RDB bytes; a cluster's change: bytes that writers sent to its shard); link_seen_down: None
+    where nothing requires it; met: it met something; why_not: the reason where it did not; not_healed: why it could
+    not be undone, "" where it was; packets_lost: None where it is no loss of packets.
 
     loses: the shard whose acknowledged writes it may cost, "" where none; primary: which node acknowledged them;
     took_over_s: when another node was seen as that shard's primary.

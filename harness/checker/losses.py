@@ -18,6 +18,7 @@ from harness.checker.verdict import Anomaly, First, Kind
 from harness.history import Acknowledged, Entry, Opened, Refused, Stamp
 
 NEVER = float("inf")
+SILENT = frozenset({"kill failover", "isolate"})  # faults after which the old primary acknowledges nothing more
 
 
 @dataclass(frozen=True)
@@ -139,25 +140,47 @@ class _Ranges:
 
 
 def _loss(stream: Stream, fault: FaultRecord, held: _Ranges) -> Loss | None:
-    """Elements that the old primary acknowledged; what the new one did is not the failover's."""
+    """Elements that the old primary acknowledged and that come after the last one of those which any node holds.
+
+    What a replica had not got is the end of what its primary wrote; a hole before that is nobody's failover. Neither is
+    what the new primary acknowledged, nor what the old one did when it had become one again.
+    """
     pieces: list[tuple[int, int]] = []
     since, until = NEVER, 0.0
-    for entry, earliest, latest in _acknowledged(stream.entries(), fault.primary):
-        for piece in held.missing(entry.first, entry.last):
-            pieces.append(piece)
+    for entry, earliest, latest in _acknowledged(stream.entries(), fault.primary, _last_chance_s(fault)):
+        missing = list(held.missing(entry.first, entry.last))
+        kept = max((last for _, last in held.within(entry.first, entry.last)), default=None)
+        if kept is not None:
+            pieces, since, until = [piece for piece in missing if piece[0] > kept], NEVER, 0.0
+        else:
+            pieces += missing
+        if pieces:
             since, until = min(since, earliest), max(until, latest)
     return Loss(stream.name, fault, tuple(_Ranges(pieces)), since, until) if pieces else None
 
 
-def _acknowledged(entries: Iterable[Entry], node: str) -> Iterator[tuple[Acknowledged, float, float]]:
-    """Each range that this node acknowledged, and between which two times its answers came."""
+def _last_chance_s(fault: FaultRecord) -> float:
+    """Until when the old primary may have acknowledged what the failover costs: one that is dead or refuses writes,
+    until another one took over; one that runs, until it knew of that, which it did when the fault was healed.
+    """
+    if fault.fault in SILENT:
+        return fault.took_over_s or 0.0
+    return NEVER if fault.healed_s is None else fault.healed_s
+
+
+def _acknowledged(
+    entries: Iterable[Entry], node: str, last_chance_s: float
+) -> Iterator[tuple[Acknowledged, float, float]]:
+    """Each range that this node acknowledged over connections that were taken to it before this time, and between which
+    two times its answers came.
+    """
     waiting: list[Acknowledged] = []
-    to_node: set[int] = set()
+    over: int | None = None  # the connection that leads to the node
     before = 0.0
     for entry in entries:
-        if isinstance(entry, Opened) and entry.node == node:
-            to_node.add(entry.connection)
-        elif isinstance(entry, Acknowledged) and entry.connection in to_node:
+        if isinstance(entry, Opened):
+            over = entry.connection if entry.node == node and before <= last_chance_s else None
+        elif isinstance(entry, Acknowledged) and entry.connection == over and before <= last_chance_s:
             waiting.append(entry)
         elif isinstance(entry, Stamp):
             yield from ((each, before, entry.seconds) for each in waiting)

@@ -48,6 +48,9 @@ class Watch(Protocol):
     def traffic(self, link: Link) -> int:
         """A replication link: its primary's offset. A client link: bytes of our own clients over it."""
 
+    def shard_traffic(self, change: Fault) -> int:
+        """Bytes that all writers have sent to the nodes of the shards which this change of a cluster concerns."""
+
     def link_up(self, link: Link) -> bool:
         """A replication link: what the replica says. A client link: whether a new connection gets through."""
 
@@ -280,8 +283,10 @@ class ActiveFault:
     # -- what is to be told
 
     def _measure(self) -> tuple[int, int]:
-        traffic = self._watch.traffic(self.what.link) if self.what.link is not None else 0
-        return self._watch.sent(), traffic
+        link, change = self.what.link, self.what.reshape
+        if link is not None:
+            return self._watch.sent(), self._watch.traffic(link)
+        return self._watch.sent(), self._watch.shard_traffic(change) if change is not None else 0
 
     @staticmethod
     def _await(condition: Callable[[], bool], within_s: float) -> bool:
@@ -325,7 +330,7 @@ class ActiveFault:
         if self.what.stray is not None:
             return ""
         if self._change is not None:
-            return self._reshape_missed(values)
+            return self._reshape_missed(values, traffic)
         if self.what.severs and not self.seen_down:
             return "the link was never seen down"
         if self.what.at.event is not None:
@@ -340,9 +345,12 @@ class ActiveFault:
             return "no packet was lost while it was active"
         return "the link was down all the while" if self._needs_the_link() and not self._seen_up else ""
 
-    def _reshape_missed(self, values: int) -> str:
-        if not values and not self.what.at.event:
-            return "no values were sent while it was active"
+    def _reshape_missed(self, values: int, traffic: int) -> str:
+        if not self.what.at.event:
+            if not values:
+                return "no values were sent while it was active"
+            if not traffic:
+                return "nothing was sent to its shard while it was active"
         moves = self.what.reshape is not None and self.what.reshape.move_slots is not None
         if moves and self._watch.redirected() <= self._redirected:
             return "no command was answered with MOVED or ASK"

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from harness.kinds import KINDS
+from harness.kinds import KINDS, SHARDED
 from harness.scenario.model import Batch, Fault, MoveSlots, Property, Scenario, Shape, Workload
 from harness.scenario.moment import Moment
+from harness.slots import shard_of, slot_of
 from harness.topology import CLIENT, Link, cluster_nodes
 
 SECONDS_A_DRAW = 2.0
@@ -104,7 +105,9 @@ def apply(scenario: Scenario, draw: Draw, key: str) -> Scenario:
     if draw.shards is not None:
         wanted["shards"] = draw.shards
     workload = first.model_copy(update=wanted)
-    faults = tuple(_on_key(fault, first, key) for fault in draw.faults)
+    written = tuple(_on_key(fault, first, key) for fault in draw.faults[: len(scenario.faults)])
+    added = tuple(_where_written(fault, scenario, key) for fault in draw.faults[len(scenario.faults) :])
+    faults = (*written, *added)
     expect = scenario.expect.of_draws()
     changes = {"workload": workload, "preload": (), "faults": faults, "expect": expect, "property": None}
     return scenario.model_copy(update=changes)
@@ -116,6 +119,18 @@ def _on_key(fault: Fault, workload: Workload, key: str) -> Fault:
     if stray is None or (stray.key, stray.db) != (workload.key, workload.db):
         return fault
     return fault.model_copy(update={"stray_write": stray.model_copy(update={"key": key})})
+
+
+def _where_written(fault: Fault, scenario: Scenario, key: str) -> Fault:
+    """A drawn change of a cluster's shape; where all is written to one key it concerns that key's shard."""
+    if scenario.workloads()[0].kind in SHARDED:
+        return fault
+    primaries = _primaries(scenario)
+    shard = primaries[shard_of(slot_of(key.encode()), len(primaries))]
+    if (move := fault.move_slots) is None:
+        return fault.model_copy(update={"failover": shard})
+    target = move.source if move.target == shard else move.target
+    return fault.model_copy(update={"move_slots": move.model_copy(update={"source": shard, "target": target})})
 
 
 # -- drawing

@@ -118,6 +118,45 @@ def test_what_the_new_primary_acknowledged_is_not_covered() -> None:
     assert {anomaly.first.expected for anomaly in found.unexpected} == {"9"}
 
 
+def test_a_hole_before_what_survived_is_nobodys_failover() -> None:
+    """2 and 3 are gone from every node, and 4 to 8, which the same primary acknowledged later, are there."""
+    hole = (1, 4, 5, 6, 7, 8, 9, 10)
+    found = verdict(evidence(hole, hole), anomalies=("lost",))
+    assert {(anomaly.kind, anomaly.count, anomaly.budgeted) for anomaly in found.anomalies} == {(Kind.LOST, 2, False)}
+    assert found.exit_code is ExitCode.NOT_AS_EXPECTED
+    beside = tuple(number for number in SURVIVORS if number != 2)  # and 7 and 8 are the failover's all the same
+    found = verdict(evidence(beside, beside), anomalies=("lost",))
+    assert {(anomaly.count, anomaly.budgeted) for anomaly in found.anomalies} == {(2, True), (1, False)}
+    assert found.exit_code is ExitCode.NOT_AS_EXPECTED
+
+
+BACK = (
+    Opened(1, "old"), ok(1, 4), Stamp(0.5), Opened(2, "new"), ok(5, 8, 2), Stamp(60.0), Opened(3, "old"), ok(9, 10, 3),
+    Stamp(61.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", [KILLED, replace(KILLED, fault="force failover")])
+def test_what_the_old_primary_acknowledged_when_it_had_come_back_is_not_covered(fault: FaultRecord) -> None:
+    held = tuple(range(1, 9))
+    found = replace(
+        evidence(held, held, fault, entries=lambda: BACK),
+        targets={"old": Target("f" * 40, 5000, {"workload": 8})},
+        convergences=(Convergence("new", True, 0.1, "offset 5000 of 5000"),),
+    )
+    judged = verdict(found, within_s=100, anomalies=("lost",))
+    assert judged.exit_code is ExitCode.NOT_AS_EXPECTED
+    assert not any(anomaly.budgeted for anomaly in judged.anomalies)
+
+
+def test_a_primary_that_runs_may_acknowledge_until_it_knows_better() -> None:
+    """1.6 s is after the other node was seen to have taken over, and before the fault was healed."""
+    entries = (Opened(1, "old"), ok(1, 6), Stamp(1.6), ok(7, 8), Stamp(1.7), Opened(2, "new"), ok(9, 10, 2), Stamp(1.9))
+    forced = replace(KILLED, fault="force failover")
+    assert losses(evidence(fault=forced, entries=lambda: entries))["workload"].pieces == ((7, 8),)
+    assert losses(evidence(fault=KILLED, entries=lambda: entries)) == {}
+
+
 @pytest.mark.parametrize(
     "found",
     [

@@ -13,6 +13,7 @@ from harness.fault.reshape import Reshaping
 from harness.resp.connection import Connection
 from harness.runner import Result
 from harness.runtime.local import LocalDeployment
+from harness.slots import shard_of, slot_of
 from tests.end_to_end.test_cluster_planted import ask, run_planted
 
 WRITTEN = """\
@@ -143,3 +144,16 @@ def test_every_producer_stands_at_the_mark_of_a_fault(tmp_path: Path, monkeypatc
     result, _ = change(tmp_path, monkeypatch, "failover: shard1")
     assert sent == [(1800, 1800)]
     assert result.verdict is not None
+
+
+def test_a_failover_of_a_shard_that_nobody_writes_to_has_met_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = WRITTEN.replace('kind: sharded_list, key: "k:{n}", shards: 6', "kind: list_append, key: orders")
+    assert shard_of(slot_of(b"orders"), 3) == 0
+    text += "faults: [{at: 30%, until: 70%, failover: shard2}]\n" + EXPECTED
+    result = run_planted(tmp_path, monkeypatch, lambda deployment: None, text=text)
+    assert result.verdict is not None
+    assert result.verdict.outcome is Outcome.UNKNOWN
+    [doubt] = result.verdict.doubts
+    assert doubt == "graceful failover on shard2 at 30% met nothing: nothing was sent to its shard while it was active"

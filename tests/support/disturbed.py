@@ -54,6 +54,9 @@ class World:
         self._asked("traffic")
         return self.client_bytes if link.is_client else self.offset
 
+    def shard_traffic(self, change: Fault) -> int:
+        return self.client_bytes
+
     def link_up(self, link: Link) -> bool:
         self._asked("link_up")
         return self.up[link]
