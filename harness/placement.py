@@ -11,6 +11,8 @@ from harness.runtime.cluster import Owners
 from harness.slots import shard_of, slot_of
 from harness.workload.base import Route
 
+SETTLED_WITHIN_S = 5.0  # nodes hear of a new owner at different times
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -75,10 +77,13 @@ def amiss(deployment: Deployment, shards: Sequence[Shard], plans: Sequence[Strea
     owners = deployment.cluster.owners()
     placed = {node for _, _, owner, replicas in owners.ranges for node in (owner, *replicas)}
     kept = {name for shard in shards for name in shard.keys}
+    bare = [shard.root for shard in shards if topology.replicas and not owners.replicas_of(shard.root)]
     return (
         *(f"{node} is in no shard at the end" for node in topology.nodes if node not in placed),
+        *(f"{root} has no replica at the end, so that its keys could be read from a primary alone" for root in bare),
         *(f"nobody owns the slot of {name} at the end" for name in keys_of(plans) if name not in kept),
         *deployment.cluster.half_moved(),
+        *deployment.cluster.disagreements(SETTLED_WITHIN_S),
     )
 
 

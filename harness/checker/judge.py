@@ -178,8 +178,9 @@ class _Trial:
         self._judge_acknowledgements(stream, order)
         nodes = [node for node in self.nodes if stream.nodes is None or node in stream.nodes]
         readings = [reading for node in nodes if (reading := self._reading(node, stream)) is not None]
-        if not nodes and self.expect.nodes is None:
-            self.docket.doubts.append(f"{stream.reading} was judged on no node")
+        if not nodes and (self.nodes or self.expect.nodes is None):
+            left_out = ": expect.nodes leaves out all that hold it" if self.expect.nodes is not None else ""
+            self.docket.doubts.append(f"{stream.reading} was judged on no node{left_out}")
         known = {reading.node: self._circumstances(reading.node, stream) for reading in readings}
         first = {each.node: self._findings(stream, order, each, known[each.node]) for each in readings}
         self.docket.doubts += [f"{stream.name}: {text}" for text in _differing(first)]

@@ -7,7 +7,7 @@ primary wrote after that has been processed by its replicas.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from harness.endpoint.address import Endpoint
@@ -19,7 +19,7 @@ from harness.runtime.follow import Attachable, Attachment, has_link_up, has_proc
 from harness.runtime.half_moved import HalfMoved, half_moved, in_words
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.runtime.server_config import NODE_TIMEOUT_MS
-from harness.slots import shard_ranges, slot_of
+from harness.slots import SLOTS, shard_ranges, slot_of
 from harness.topology import Topology
 
 FORM_S = 40.0
@@ -45,6 +45,13 @@ class Owners:
     def of(self, slot: int) -> str | None:
         """The primary that owns this slot, None where nobody does."""
         return next((owner for first, last, owner, _ in self.ranges if first <= slot <= last), None)
+
+    def by_slot(self) -> list[str]:
+        """The owner of every slot, "" where nobody owns it."""
+        found = [""] * SLOTS
+        for first, last, owner, _ in self.ranges:
+            found[first : last + 1] = [owner] * (last - first + 1)
+        return found
 
     def replicas_of(self, primary: str) -> tuple[str, ...]:
         """The replicas of a primary, in the topology's order."""
@@ -89,6 +96,24 @@ class ClusterMap:
 
     def on_their_way(self) -> tuple[tuple[HalfMoved, ...], tuple[str, ...]]:
         """Slots that a node says are on their way to or from it; and why some nodes can't be asked."""
+        told, unasked = self._told()
+        return half_moved(told, lambda node_id: self._names.get(node_id, node_id)), unasked
+
+    def disagreements(self, within_s: float) -> tuple[str, ...]:
+        """What nodes that can be asked still tell differently after this time, of who owns which slot."""
+        seen: list[str] = []
+
+        def agreed() -> bool:
+            views = {node: self.parsed(text.encode()) for node, text in self._told()[0].items()}
+            seen[:] = differing(views)
+            return not seen
+
+        with suppress(WaitedTooLongError):
+            wait_until(agreed, deadline_s=within_s, what="the nodes to agree")
+        return tuple(seen)
+
+    def _told(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """CLUSTER NODES of every node that can be asked, and why the others can't be."""
         told: dict[str, str] = {}
         unasked: list[str] = []
         for node in self._topology.nodes:
@@ -99,7 +124,7 @@ class ClusterMap:
                 unasked.append(f"{node} can't be asked who owns which slot: {error}")
             else:
                 told[node] = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
-        return half_moved(told, lambda node_id: self._names.get(node_id, node_id)), tuple(unasked)
+        return told, tuple(unasked)
 
     def half_moved(self) -> tuple[str, ...]:
         """The same in words."""
@@ -126,6 +151,19 @@ class ClusterMap:
                 )
             )
         )
+
+
+def differing(views: Mapping[str, Owners]) -> list[str]:
+    """A sentence for each node that tells other owners than the first one does, with the first such slot."""
+    found: list[str] = []
+    (first, reference), *others = views.items() if views else [("", Owners(()))]
+    owned = reference.by_slot()
+    for node, view in others:
+        if (told := view.by_slot()) != owned:
+            slot = next(slot for slot in range(SLOTS) if told[slot] != owned[slot])
+            one, other = owned[slot] or "nobody", told[slot] or "nobody"
+            found.append(f"the nodes don't agree who owns slot {slot}: {first} says {one}, {node} {other}")
+    return found
 
 
 def _slots(words: Sequence[str]) -> Iterator[tuple[int, int]]:

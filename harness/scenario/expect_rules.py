@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.checker.verdict import Kind
-from harness.kinds import KINDS
+from harness.kinds import KINDS, SHARDED
 from harness.scenario.fault_rules import missing_link
 from harness.scenario.messages import nearest
 from harness.scenario.model import Expect, Range, Workload
@@ -20,23 +20,25 @@ def expect_problems(
     expect: Expect, topology: Topology | None, workloads: Sequence[Workload] | None
 ) -> Iterator[Problem]:
     """What is wrong with the expectations, as (path, sentence); None: that section is wrong itself."""
-    found = [*_anomaly_problems(expect), *_waiting_problems(expect)]
+    found = [*_anomaly_problems(expect, topology), *_waiting_problems(expect)]
     if topology is not None:
         if expect.lost is not None and not topology.is_cluster:
             found.append((("lost",), "a budget for lost writes is for failovers of a cluster"))
         found += [*_node_problems(expect, topology), *_link_problems(expect, topology)]
     if workloads is not None:
         found += [*_amount_problems(expect, workloads), *_type_problems(expect, workloads)]
+    if topology is not None and workloads is not None and topology.is_cluster:
+        found += _shard_problems(expect, topology, workloads)
     for path, message in found:
         yield ("expect", *path), message
 
 
-def _anomaly_problems(expect: Expect) -> Iterator[Problem]:
+def _anomaly_problems(expect: Expect, topology: Topology | None) -> Iterator[Problem]:
     kinds = expect.anomalies or ()
     for index, kind in enumerate(kinds):
         if kind in kinds[:index]:
             yield ("anomalies", index), f"{kind} is already there"
-        elif kind is Kind.MISPLACED:
+        elif kind is Kind.MISPLACED and topology is not None and not topology.is_cluster:
             yield ("anomalies", index), "misplaced occurs in a cluster only"
         elif kind in _OF_A_KEY and "exact" in (expect.list, expect.sorted_set):
             key = "list" if expect.list else "sorted_set"
@@ -64,6 +66,14 @@ def _node_problems(expect: Expect, topology: Topology) -> Iterator[Problem]:
         for name in expect.max_lag_ms:
             if message := _not_a_replica(name, topology):
                 yield ("max_lag_ms", name), message
+
+
+def _shard_problems(expect: Expect, topology: Topology, workloads: Sequence[Workload]) -> Iterator[Problem]:
+    judged = [name for name in expect.nodes or () if name in topology.nodes]
+    seen = {topology.root_of(name).name for name in judged}
+    unseen = [node.name for node in topology.primaries if node.name not in seen]
+    if judged and unseen and any(load.kind in SHARDED for load in workloads):
+        yield ("nodes",), f"no node of {', '.join(unseen)} is named, so that nobody would judge the keys there"
 
 
 def _not_a_replica(name: str, topology: Topology) -> str | None:

@@ -193,7 +193,7 @@ class Workload(Model):
     )
     read_from: Literal["replicas", "primaries"] = Field(
         "replicas",
-        description="in a cluster, which nodes keys are read from; a shard without replicas: its primary",
+        description="in a cluster, which nodes keys are read from; not written, and no replicas there: the primary",
     )
     push: Literal["right", "left"] = Field("right", description="lists: the end at which elements are added")
     scores: Literal["ids", "extreme"] = Field(

@@ -35,12 +35,14 @@ def write_problems(loads: Sequence[Written], topology: TopologySpec | None) -> I
             yield (*path, "key"), f"{load.key!r} in database {load.db} is already written by {other}"
         places.setdefault(place, path)
         if topology is not None and topology.cluster is not None:
-            yield from _cluster_problems(path, load)
+            yield from _cluster_problems(path, load, topology.cluster.replicas)
         elif topology is not None:
             yield from _database_problems(path, load, topology)
 
 
-def _cluster_problems(path: Path, load: Workload) -> Iterator[Problem]:
+def _cluster_problems(path: Path, load: Workload, replicas: int) -> Iterator[Problem]:
+    if not replicas and load.read_from == "replicas" and "read_from" in load.model_fields_set:
+        yield (*path, "read_from"), "this cluster has no replicas: read_from: primaries, or replicas: 1 in its topology"
     if load.db:
         yield (*path, "db"), "a cluster has one database, 0"
     if path[0] == "preload":

@@ -450,3 +450,12 @@ def test_zero_values_are_judged_too() -> None:
     nothing = evidence([], streams=(stream(0),), targets={"a": Target("f" * 40, 9, {"workload": 0})})
     assert verdict(nothing, length=0) == VALID
     assert kinds(verdict(replace(nothing, readings=(reading(["x"]),)))) == [Kind.PHANTOM]
+
+
+def test_a_key_that_no_judged_node_holds_is_a_doubt() -> None:
+    """Narrowed to other nodes, nobody has looked at what was acknowledged."""
+    elsewhere = evidence(streams=(replace(stream(3), nodes=()),), readings=())
+    found = verdict(elsewhere, nodes=("b",))
+    assert found.exit_code is ExitCode.UNKNOWN
+    assert found.doubts == ("workload was judged on no node: expect.nodes leaves out all that hold it",)
+    assert verdict(elsewhere).doubts == ("workload was judged on no node",)

@@ -122,6 +122,17 @@ def test_a_key_on_a_node_that_does_not_own_its_slot(tmp_path: Path, monkeypatch:
     assert "shard0 owns its slot" in result.verdict.anomalies[0].message
 
 
+def test_a_shard_without_a_replica_in_the_end_is_a_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def follow_another(deployment: LocalDeployment) -> None:
+        ask(deployment, "shard1-replica0", ("CLUSTER", "REPLICATE", deployment.cluster.ids["shard0"]))
+        eventually(lambda: not deployment.cluster.owners().replicas_of("shard1"), within_s=60)
+
+    result = run_planted(tmp_path, monkeypatch, follow_another, before="shards_of")
+    assert result.verdict is not None
+    assert result.verdict.outcome is Outcome.UNKNOWN
+    assert any("shard1 has no replica at the end" in doubt for doubt in result.verdict.doubts)
+
+
 @pytest.mark.parametrize("node", ["shard1", "shard1-replica0"])
 def test_a_node_that_is_away_in_the_end_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str) -> None:
     text = FILE.replace("converges_within_s: 30", "give_up_s: 1")

@@ -114,6 +114,17 @@ def test_slots_that_are_half_way_are_whole_again_in_the_written_shape(cluster: L
         assert ask(cluster, "shard0", "DEL", key) == 1
 
 
+def test_nodes_that_tell_different_owners_are_named(cluster: LocalDeployment) -> None:
+    assert cluster.cluster.disagreements(30) == ()
+    [key] = keys_of(0, 1)
+    slot = slot_of(key.encode())
+    set_slot(cluster, "shard0", key, "NODE", "shard1")  # and nobody else hears of it
+    told = cluster.cluster.disagreements(0.1)
+    assert f"the nodes don't agree who owns slot {slot}: shard0 says shard1, shard1 shard0" in told
+    set_slot(cluster, "shard0", key, "NODE", "shard0")
+    assert cluster.cluster.disagreements(30) == ()
+
+
 def test_a_key_that_stands_at_both_ends_is_not_overwritten(cluster: LocalDeployment) -> None:
     [key] = keys_of(1, 1)
     assert ask(cluster, "shard1", "SET", key, "here") == OK

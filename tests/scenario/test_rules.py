@@ -281,3 +281,33 @@ def test_sections_are_checked_against_each_other_even_where_another_is_wrong(mis
         "s.yaml:9:21: faults.0.until: ends at 1%, which is not after its beginning, at: 5%",
         "s.yaml:10:18: expect.length: expected 101 elements, but only 100 values are written",
     ]
+
+
+CLUSTER = """\
+version: 1
+title: A cluster
+topology: {cluster: {shards: 3, replicas: 1}}
+workload: {kind: sharded_list, key: "k:{n}", shards: 3, values: 10}
+"""
+
+
+def test_a_cluster_whose_shards_are_not_all_judged(mistakes: Mistakes, load_text: Load) -> None:
+    text = CLUSTER + "expect: {nodes: [shard0-replica0]}\n"
+    assert messages(mistakes(text)) == [
+        "expect.nodes: no node of shard1, shard2 is named, so that nobody would judge the keys there"
+    ]
+    load_text(text.replace('kind: sharded_list, key: "k:{n}", shards: 3', "kind: list_append, key: k"))
+    load_text(CLUSTER + "expect: {nodes: [shard0-replica0, shard1-replica0, shard2-replica0]}\n")
+
+
+def test_replicas_to_read_from_that_a_cluster_lacks(mistakes: Mistakes, load_text: Load) -> None:
+    text = CLUSTER.replace("replicas: 1", "replicas: 0")
+    load_text(text)
+    load_text(text.replace("values: 10", "values: 10, read_from: primaries"))
+    assert messages(mistakes(text.replace("values: 10", "values: 10, read_from: replicas"))) == [
+        "workload.read_from: this cluster has no replicas: read_from: primaries, or replicas: 1 in its topology"
+    ]
+
+
+def test_misplaced_keys_may_be_expected_of_a_cluster(load_text: Load) -> None:
+    load_text(CLUSTER + "expect: {anomalies: [misplaced]}\n")

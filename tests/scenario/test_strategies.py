@@ -220,3 +220,28 @@ def test_a_draw_in_words(batch, faults, told) -> None:
     made = tuple(Fault.model_validate(fault) for fault in faults)
     assert str(Draw(7, Batch.model_validate(batch), made)) == told
     assert str(Draw(1, Batch.model_validate(batch), ())).startswith("1 value, ")
+
+
+ONE_KEY = """\
+version: 1
+title: One key of a cluster
+topology: {cluster: {shards: 3, replicas: 1}}
+workload: {kind: list_append, key: orders, values: 100}
+property: {values: {min: 0, max: 500}, reshape: true}
+"""
+
+
+def test_a_drawn_change_of_a_cluster_concerns_the_shard_that_is_written_to(load_text: Load) -> None:
+    scenario = load_text(ONE_KEY).scenario
+
+    def concerns(draw: Draw) -> None:
+        for key, shard in (("orders", "shard0"), ("foo", "shard2")):
+            for fault in apply(scenario, draw, key).faults:
+                assert (fault.failover or (fault.move_slots and fault.move_slots.source)) == shard
+                assert fault.move_slots is None or fault.move_slots.target != shard
+
+    each(scenario, concerns)
+    concerns(always(scenario)[-1])
+    sharded = load_text(ONE_KEY.replace("kind: list_append, key: orders", 'kind: sharded_list, key: "k:{n}"')).scenario
+    drawn = always(sharded)[-1]
+    assert apply(sharded, drawn, "k:{n}:draw:1").faults == drawn.faults
