@@ -253,9 +253,16 @@ def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, index:
         return NumberedWriter(write_plan(plans[0]), _route(cycle, plans[0]), ledgers[0], marks, index=index)
     refusing = cycle.refusals_possible or any(fault.reshapes for fault in cycle.faults)
     router = DeploymentRouter(cycle.deployment, refusing, plans[0].db)
-    plans_to_write = [replace(write_plan(plan), lossy=bool(cycle.losing)) for plan in plans]
+    plans_to_write = [replace(write_plan(plan), lossy=_may_lose(cycle, plan)) for plan in plans]
     written = list(zip(plans_to_write, ledgers, strict=True))
     return ClusterWriter(written, router, marks, index=index)
+
+
+def _may_lose(cycle: Cycle, plan: StreamPlan) -> bool:
+    """Whether a fault may cost what was acknowledged of this key; of keys that may move, no more is known."""
+    if any(fault.move_slots is not None for fault in cycle.faults):
+        return bool(cycle.losing)
+    return bool(cycle.losing) and written_shard(cycle.deployment, plan.key) in cycle.losing
 
 
 def write_plan(plan: StreamPlan) -> WritePlan:

@@ -86,7 +86,8 @@ class Resolved:
 class LengthJump:
     """A reply told another list length than what was acknowledged explains, with no open connection to explain it.
 
-    element: the last element of the command so answered; expected, found: list lengths.
+    element: the last element of the command so answered; expected, found: list lengths; of a set, hash or sorted set
+    how many elements were new.
     """
 
     connection: int

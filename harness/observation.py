@@ -5,7 +5,6 @@ Evidence only; nothing is judged here, and what could not be measured is said in
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +26,8 @@ from harness.report.store import RunDirectory
 from harness.resp.connection import CannotConnect, ConnectionLost
 from harness.runtime.base import Clustered, Deployment, KeepsLogs, VouchedByCanary
 from harness.runtime.canary import CanaryLag
-from harness.runtime.cluster import ClusterMap, Owners
+from harness.runtime.cluster import Owners
+from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.scenario.directives import REFUSING_WRITES
 from harness.scenario.model import Scenario
 from harness.slots import slot_of
@@ -283,28 +283,28 @@ def misplaced_keys(deployment: Deployment, views: NodeViews) -> tuple[tuple[Misp
     """
     if not (deployment.topology.is_cluster and isinstance(deployment, Clustered)):
         return (), ()
-    deadline = time.monotonic() + SETTLED_WITHIN_S
-    found, unasked = _look_for_misplaced(deployment, deployment.cluster, views)
-    while found and time.monotonic() < deadline:  # nodes hear of a new owner at different times
-        found, unasked = _look_for_misplaced(deployment, deployment.cluster, views)
-    return tuple(found[:MAX_OTHER_KEYS]), tuple(unasked)
-
-
-def _look_for_misplaced(
-    deployment: Deployment, cluster: ClusterMap, views: NodeViews
-) -> tuple[list[MisplacedKey], list[str]]:
-    found: list[MisplacedKey] = []
-    unasked: list[str] = []
-    try:
-        owners = cluster.owners()
-    except Failure as error:
-        return [], [f"misplaced keys could not be looked for: {error}"]
+    cluster, unasked = deployment.cluster, []
+    found: dict[str, list[bytes]] = {}
     for node in deployment.topology.nodes:
         try:
-            found += _misplaced(node, ask(views[node], lambda view: list(view.keys(0))), owners)
+            found[node] = ask(views[node], lambda view: list(view.keys(0)))
         except Failure as error:
             unasked.append(f"{node} could not be asked for misplaced keys: {error}")
-    return found, unasked
+    misplaced: list[MisplacedKey] = []
+
+    def settled() -> bool:
+        """Nodes hear of a new owner at different times; keys are not looked for again, which could hide some."""
+        owners = cluster.owners()
+        misplaced[:] = [key for node, keys in found.items() for key in _misplaced(node, keys, owners)]
+        return not misplaced
+
+    try:
+        wait_until(settled, deadline_s=SETTLED_WITHIN_S, what="the owners of slots to settle")
+    except WaitedTooLongError:
+        pass  # they are misplaced
+    except Failure as error:
+        unasked.append(f"misplaced keys could not be looked for: {error}")
+    return tuple(misplaced[:MAX_OTHER_KEYS]), tuple(unasked)
 
 
 def _misplaced(node: str, keys: Iterable[bytes], owners: Owners) -> Iterator[MisplacedKey]:

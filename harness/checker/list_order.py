@@ -272,10 +272,12 @@ class Judgement:
         """Signs that something went wrong although this list shows nothing."""
         yield from self.suspicions
         for jump in self.order.jumps[:1]:
-            yield (
-                f"the reply to element {jump.element}'s command told a list length of {jump.found}, "
-                f"not {jump.expected}: the primary itself lost or gained elements"
-            )
+            if self.stream.data_type.ordered:
+                what, why = "a list length", "the primary itself lost or gained elements"
+            else:
+                what, why = "a number of new elements", "somebody else had written what was not"
+            reply = f"the reply to element {jump.element}'s command told {what} of {jump.found}, not {jump.expected}"
+            yield f"{reply}: {why}"
         if self.scan.gaps.overflowed:
             yield f"over {self.scan.gaps.limit} gaps: not all could be kept"
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import harness.cycle
 from harness.checker.verdict import Kind, Outcome
 from harness.fault.active import ActiveFault
 from harness.fault.reshape import Reshaping
+from harness.history import Ledger
 from harness.resp.connection import Connection
 from harness.runner import Result
 from harness.runtime.local import LocalDeployment
 from harness.slots import shard_of, slot_of
+from harness.workload.cluster_writer import ClusterWriter
+from harness.workload.numbered import WritePlan
 from tests.end_to_end.test_cluster_planted import ask, run_planted
 
 WRITTEN = """\
@@ -76,7 +81,16 @@ def test_a_replica_that_restarts_is_filled_again(tmp_path: Path, monkeypatch: py
 def test_a_replica_takes_over_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """What that costs is told as lost, if anything was; the old primary follows the new one."""
     expect = "expect: {lost: {within_s: 30}, converges_within_s: 60}\n"
+    may_lose: dict[int, bool] = {}  # by shard; elsewhere lengths go on telling of what the primary itself loses
+    writing = harness.cycle.ClusterWriter
+
+    def noted(plans: Sequence[tuple[WritePlan, Ledger]], *rest: Any, **how: Any) -> ClusterWriter:
+        may_lose.update({shard_of(slot_of(plan.key), 3): plan.lossy for plan, _ in plans})
+        return writing(plans, *rest, **how)
+
+    monkeypatch.setattr(harness.cycle, "ClusterWriter", noted)
     result, seen = change(tmp_path, monkeypatch, f"failover: shard1, how: {how}", expect)
+    assert may_lose == {0: False, 1: True, 2: False}
     assert result.verdict is not None
     assert {found.kind for found in result.verdict.anomalies} <= {Kind.LOST}
     assert ("shard1-replica0", ("shard1",)) in seen.owned

@@ -7,12 +7,15 @@ from itertools import islice
 
 import pytest
 
+from harness.endpoint.view import NodeViews
 from harness.engine.binaries import choose
 from harness.errors import SetupError
 from harness.fault.reshape import Reshaping, restore
 from harness.fault.toxiproxy import open_fault_proxy
+from harness.observation import misplaced_keys
 from harness.resp.connection import Connection
 from harness.resp.replies import OK
+from harness.runtime.cluster import Owners
 from harness.runtime.local import LocalDeployment, LocalRuntime
 from harness.runtime.owner import Owner
 from harness.slots import shard_ranges, slot_of
@@ -75,9 +78,10 @@ def keys_of(shard: int, count: int) -> list[str]:
     return list(islice((key for key in keys if slot_of(key.encode()) in shard_ranges(3)[shard]), count))
 
 
-def set_slot(cluster: LocalDeployment, node: str, key: str, state: str, other: str) -> None:
-    ids = cluster.cluster.ids
-    assert ask(cluster, node, "CLUSTER", "SETSLOT", str(slot_of(key.encode())), state, ids[other]) == OK
+def set_slot(cluster: LocalDeployment, node: str, key: str, *state: str) -> None:
+    """state: as in the command, a node by its name."""
+    words = [cluster.cluster.ids.get(word, word) for word in state]
+    assert ask(cluster, node, "CLUSTER", "SETSLOT", str(slot_of(key.encode())), *words) == OK
 
 
 def begin_elsewhere(cluster: LocalDeployment, node: str, key: str) -> None:
@@ -123,6 +127,28 @@ def test_nodes_that_tell_different_owners_are_named(cluster: LocalDeployment) ->
     assert f"the nodes don't agree who owns slot {slot}: shard0 says shard1, shard1 shard0" in told
     set_slot(cluster, "shard0", key, "NODE", "shard0")
     assert cluster.cluster.disagreements(30) == ()
+
+
+def test_a_misplaced_key_that_goes_away_while_owners_settle_is_told(
+    cluster: LocalDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [key] = keys_of(0, 1)
+    set_slot(cluster, "shard1", key, "IMPORTING", "shard0")
+    begin_elsewhere(cluster, "shard1", key)
+    tell = cluster.cluster.owners
+
+    def owners() -> Owners:
+        with Connection(cluster.control("shard1")) as connection:
+            connection.command("ASKING")
+            connection.command("DEL", key)
+        return tell()
+
+    monkeypatch.setattr(cluster.cluster, "owners", owners)
+    with NodeViews(cluster.control) as views:
+        found, unasked = misplaced_keys(cluster, views)
+    set_slot(cluster, "shard1", key, "STABLE")
+    assert ("shard1", key, "shard0") in [(each.node, each.key, each.owner) for each in found]
+    assert unasked == ()
 
 
 def test_a_key_that_stands_at_both_ends_is_not_overwritten(cluster: LocalDeployment) -> None:

@@ -87,6 +87,20 @@ def test_what_is_written_is_read_in_every_shape(server, kind, style, values):
         assert judged(server, kind, style, values, writer.ledger) == []
 
 
+@pytest.mark.parametrize("kind", ["set", "hash", "sorted_set"])
+@pytest.mark.parametrize("shape", ["single", "variadic", "multi"])
+def test_an_element_that_is_there_before_its_command_is_told(server, kind, shape):
+    """What else would show that a command which counts as refused did happen?"""
+    prepare(server)
+    first = {"set": ("SADD", "k", "5"), "hash": ("HSET", "k", "5", "5"), "sorted_set": ("ZADD", "k", "5", "5")}[kind]
+    with Connection(server) as connection:
+        assert connection.command(*first) == 1
+    writer = write(server, kind, Style(), 20, shape, (10,))
+    [doubt] = judged(server, kind, Style(), 20, writer.ledger)
+    size = 10 if shape == "variadic" else 1
+    assert f"command told a number of new elements of {size - 1}, not {size}: somebody else had written" in doubt
+
+
 @every_style
 def test_many_elements_are_one_run(server, kind, style):
     prepare(server)
