@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Protocol
 
 from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
 from harness.convergence import Patience, ask, await_offsets, take_target
+from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView, NodeViews, Sample
 from harness.errors import Failure, SetupError
 from harness.fault.nemesis import Nemesis
@@ -39,6 +40,9 @@ from harness.workload.dialect import Style
 from harness.workload.numbered import NumberedWriter, WritePlan
 
 LOOK_EVERY_S = 0.2  # whether the server that is written to still runs
+WORTH_THREADS = 20_000  # values, from which on several nodes are read side by side
+MOST_READERS = 8
+Connect = Callable[[Endpoint], AbstractContextManager[Connection]]
 
 
 class Laps(Protocol):
@@ -134,13 +138,7 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
 
         laps.begin("verify")
         vouched = Vouched(cycle, watch, since)
-        kept = None if cycle.faults else cycle.kept
-        readings = tuple(
-            read(cycle.deployment, node, plan, cycle.place, vouched.ready, role=shard.role_of(node), kept=kept)
-            for shard in shards
-            for node in shard.nodes
-            for plan in shard.keys.values()
-        )
+        readings = _read_all(cycle, shards, vouched)
         nemesis.close()
         laps.end("verify")
         return Observed(
@@ -379,6 +377,36 @@ def _write(
     finished(index)
 
 
+def _read_all(cycle: Cycle, shards: Sequence[Shard], vouched: Vouched) -> tuple[Reading, ...]:
+    """Every key from every node that has it: a node's keys one after another, long ones of several nodes side by side,
+    since one server alone does not keep a reader busy. Ctrl-C ends what is under way.
+    """
+    stopped = threading.Event()
+
+    def from_node(shard: Shard, node: str, connect: Connect) -> list[Reading]:
+        role, ready, place = shard.role_of(node), vouched.ready, cycle.place
+        return [
+            read(cycle.deployment, node, plan, place, ready, role=role, connect=connect) for plan in shard.keys.values()
+        ]
+
+    nodes = [(shard, node) for shard in shards for node in shard.nodes]
+    if len(nodes) < 2 or cycle.by_canary or sum(plan.values for plan in cycle.plans) < WORTH_THREADS:
+        kept = None if cycle.faults else cycle.kept
+        connect: Connect = kept.reading if kept is not None else Connection
+        return tuple(reading for each in nodes for reading in from_node(*each, connect))
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a short run would load it for nothing
+
+    with ThreadPoolExecutor(min(len(nodes), MOST_READERS), "reader") as pool:
+        try:
+            connect = partial(Connection, interrupted=stopped.is_set)
+            under_way = [pool.submit(from_node, *each, connect) for each in nodes]
+            return tuple(reading for each in under_way for reading in each.result())
+        except BaseException:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
 def read(
     deployment: Deployment,
     node: str,
@@ -387,7 +415,7 @@ def read(
     ready: Callable[[Connection, str, StreamPlan], None],
     *,
     role: str = "",
-    kept: KeptConnections | None = None,
+    connect: Connect = Connection,
 ) -> Reading:
     """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads;
     role: which the node must have when that connection has read, "" for any.
@@ -395,8 +423,7 @@ def read(
     sink = place.sink(node, plan.reading)
     found = KeyRead(KeyState.UNREADABLE)
     try:
-        endpoint = deployment.entry(node).with_database(plan.db)
-        with kept.reading(endpoint) if kept is not None else Connection(endpoint) as connection:
+        with connect(deployment.entry(node).with_database(plan.db)) as connection:
             if deployment.topology.is_cluster:
                 connection.command("READONLY")  # an owner of the slot answers all the same
             ready(connection, node, plan)

@@ -6,6 +6,7 @@ replica's offset. With numbered canaries in the place of offsets it is the age o
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -17,8 +18,8 @@ MAX_POINTS = 10_000
 class LagCurve:
     """A primary's offset over time, as far back as the slowest replica needs it; times in seconds, never going back.
 
-    At most `limit` points are kept: beyond, every second one is dropped, and a lag may be told too small by the
-    distance of two neighbouring points.
+    At most `limit` points (4 or more) are kept: beyond, of points close together only the last one stays, and a lag may
+    be told too small by 4 / limit of the time that the points span.
     """
 
     def __init__(self, limit: int = MAX_POINTS) -> None:
@@ -35,7 +36,18 @@ class LagCurve:
             self._times.append(time)
             self._offsets.append(offset)
         if len(self._offsets) > self._limit:
-            del self._times[1:-1:2], self._offsets[1:-1:2]
+            self._thin()
+
+    def _thin(self) -> None:
+        """Cut time into equal parts, and keep the last point of each: half as many as are allowed, at most.
+
+        Parts are a power of two long: so longer ones are made of shorter ones, and what a point loses never adds up.
+        """
+        part = 2.0 ** math.ceil(math.log2(2 * max(self._times[-1] - self._times[0], 1e-9) / self._limit))
+        parts = [*(time // part for time in self._times), None]
+        kept = [number for number in range(len(self._times)) if parts[number] != parts[number + 1]]
+        self._times = [self._times[number] for number in kept]
+        self._offsets = [self._offsets[number] for number in kept]
 
     def lag_ms(self, now: float, processed: int) -> float:
         """The lag at `now` of a replica that has processed so much, in milliseconds. Sample it before the primary."""

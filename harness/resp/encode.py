@@ -9,14 +9,14 @@ thousand records of one length. The thousand are kept as bytes, and one strided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from itertools import accumulate
 
 _DIGITS = 3
 _BLOCK = 10**_DIGITS
 _SUFFIXES = tuple(b"%03d" % number for number in range(_BLOCK))
-_SMALL = tuple(b"%d" % number for number in range(_BLOCK))
+_FEW = 8  # numbers of any width that are formatted sooner than a thousand is changed to hold them
 _COLUMNS = tuple(b"%d" % digit * _BLOCK for digit in range(10))
 _NOUGHT = ord("0")
 
@@ -47,15 +47,18 @@ class Numbers:
         """The bytes of first, first+1, … (count numbers; first >= 1), the last one first where descending."""
         thousand = self._take()
         parts: list[bytes | bytearray] = []
-        for start, size in _blocks(first, count):
+        start, end = first, first + count
+        while start < end:
             digits = b"%d" % start
-            if len(digits) <= _DIGITS:
+            size = min(end, _edge(start, len(digits))) - start
+            if len(digits) <= _DIGITS or size <= _FEW:
                 parts.append(self._short(start, size))
-                continue
-            if thousand is None or thousand.width != len(digits):
-                thousand = _Thousand(self._around(len(digits)), len(digits), _SUFFIXES[:: self._step])
-            low = start % _BLOCK
-            parts.append(thousand.records(digits, low if self._step > 0 else _BLOCK - low - size, size))
+            else:
+                if thousand is None or thousand.width != len(digits):
+                    thousand = _Thousand(self._around(len(digits)), len(digits), _SUFFIXES[:: self._step])
+                low = start % _BLOCK
+                parts.append(thousand.records(digits, low if self._step > 0 else _BLOCK - low - size, size))
+            start += size
         if thousand is not None:
             self._kept = [thousand]
         return b"".join(parts[:: self._step])
@@ -72,10 +75,10 @@ class Numbers:
         return (self._before(width), *((self._inner(width),) if self._inner else ()), self._after)
 
     def _short(self, start: int, size: int) -> bytes:
-        before, *inner, after = self._around(len(_SMALL[start]))
-        numbers = _SMALL[start : start + size][:: self._step]
+        numbers = [b"%d" % number for number in range(start, start + size)][:: self._step]
+        before, *inner, after = self._around(len(numbers[0]))
         if inner:
-            numbers = tuple([inner[0].join((number, number)) for number in numbers])
+            numbers = [inner[0].join((number, number)) for number in numbers]
         return before + (after + before).join(numbers) + after
 
 
@@ -98,23 +101,18 @@ class _Thousand:
     def records(self, digits: bytes, index: int, count: int) -> bytearray:
         """`count` records, the one at `index` first, with these digits but for their last three."""
         shared = digits[:-_DIGITS]
-        for place, (old, new) in enumerate(zip(self._shared, shared, strict=True)):
-            if old != new:
-                for offset in self._offsets:
-                    self._bytes[offset + place :: self._length] = _COLUMNS[new - _NOUGHT]
-        self._shared = shared
+        if shared != self._shared:
+            for place, (old, new) in enumerate(zip(self._shared, shared, strict=True)):
+                if old != new:
+                    for offset in self._offsets:
+                        self._bytes[offset + place :: self._length] = _COLUMNS[new - _NOUGHT]
+            self._shared = shared
         return self._bytes[index * self._length : (index + count) * self._length]
 
 
-def _blocks(first: int, count: int) -> Iterator[tuple[int, int]]:
-    """Cut a run where the number of digits grows and at every multiple of a thousand; (start, size) each."""
-    end = first + count
-    while first < end:
-        width = len(str(first))
-        stop = 10**width if width <= _DIGITS else (first // _BLOCK + 1) * _BLOCK
-        stop = min(stop, end)
-        yield first, stop - first
-        first = stop
+def _edge(start: int, width: int) -> int:
+    """Where the records of `start` end, which has so many digits: where their number grows, or at the next thousand."""
+    return 10**width if width <= _DIGITS else start - start % _BLOCK + _BLOCK
 
 
 def bulk_numbers(*, descending: bool = False) -> Numbers:

@@ -7,7 +7,7 @@ of each piece, those on both sides of every power of ten, and the length. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from harness.errors import HarnessError
 
@@ -18,8 +18,8 @@ Naive = Callable[[int], bytes]
 
 def bulk(number: int) -> bytes:
     """A number as a RESP bulk string."""
-    text = str(number).encode()
-    return b"$" + str(len(text)).encode() + b"\r\n" + text + b"\r\n"
+    text = b"%d" % number
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def pair(number: int) -> bytes:
@@ -43,26 +43,26 @@ def _text(text: str) -> bytes:
 
 def check_sample(built: bytes, first: int, count: int, naive: Naive, *, descending: bool = False) -> None:
     """HarnessError where `built` can't be first, first + 1, … (count numbers; the last one first where descending)."""
-    parts = list(_of_one_width(first, count))
     position = 0
-    for start, size in parts[::-1] if descending else parts:
+    for start, size in _of_one_width(first, count)[:: -1 if descending else 1]:
         length = len(naive(start))
         for index in (0, start * _SPREAD % size, size - 1):
             place = position + (size - 1 - index if descending else index) * length
-            if built[place : place + length] != naive(start + index):
+            if not built.startswith(naive(start + index), place):
                 raise _wrong(first, count)
         position += size * length
     if len(built) != position:
         raise _wrong(first, count)
 
 
-def _of_one_width(first: int, count: int) -> Iterator[tuple[int, int]]:
+def _of_one_width(first: int, count: int) -> list[tuple[int, int]]:
     """The same numbers, cut at every power of ten: (first, count) each."""
-    end = first + count
+    end, parts = first + count, []
     while first < end:
         stop = min(10 ** len(str(first)), end)
-        yield first, stop - first
+        parts.append((first, stop - first))
         first = stop
+    return parts
 
 
 def _wrong(first: int, count: int) -> HarnessError:

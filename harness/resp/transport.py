@@ -95,6 +95,8 @@ class Transport:
 
     def wait(self, timeout_s: float, *, writing: bool = False) -> bool:
         """Until something can be read (or, where asked for, written); False after timeout_s."""
+        if self.interrupted():
+            raise Interrupted(f"{self._endpoint.address}: interrupted while waiting")
         return self._poll(self._either if writing else self._readable, timeout_s)
 
     def _poll(self, poll: select.poll, timeout_s: float) -> bool:

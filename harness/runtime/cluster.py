@@ -87,7 +87,8 @@ class ClusterMap:
                 continue
             try:
                 with Connection(self._control(node), timeout_s=2.0) as connection:
-                    views.append((_epoch(connection), self.parsed(connection.command("CLUSTER", "NODES"))))
+                    info, nodes = connection.commands(("CLUSTER", "INFO"), ("CLUSTER", "NODES"))
+                    views.append((_epoch(info), self.parsed(nodes)))
             except (CannotConnect, ConnectionLost) as error:
                 last = str(error)
         if not views:
@@ -174,19 +175,16 @@ def _slots(words: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield int(first), int(last or first)
 
 
-def _epoch(connection: Connection) -> int:
-    """How new a node's view of the cluster is."""
-    return int(_info(connection).get("cluster_current_epoch", "0")) * 2 + (_state(connection) == "ok")
+def _epoch(reply: Reply) -> int:
+    """How new a node's view of the cluster is, by its CLUSTER INFO."""
+    info = _info(reply)
+    return int(info.get("cluster_current_epoch", "0")) * 2 + (info.get("cluster_state") == "ok")
 
 
-def _info(connection: Connection) -> dict[str, str]:
-    reply = connection.command("CLUSTER", "INFO")
+def _info(reply: Reply) -> dict[str, str]:
+    """What CLUSTER INFO was answered with, {} where that was no text."""
     text = reply.decode() if isinstance(reply, bytes) else ""
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-
-
-def _state(connection: Connection) -> str:
-    return _info(connection).get("cluster_state", "")
 
 
 @dataclass
@@ -255,14 +253,14 @@ class Formation:
         reply = self._must(node, "CLUSTER", "NODES")
         lines = reply.decode().splitlines() if isinstance(reply, bytes) else []
         unsure = sum("handshake" in line or "noaddr" in line for line in lines)
-        slots = int(_info(self._connection(node)).get("cluster_slots_assigned", "0"))
+        slots = int(_info(self._must(node, "CLUSTER", "INFO")).get("cluster_slots_assigned", "0"))
         everybody = len(self.servers.topology.nodes)
         if len(lines) - unsure == everybody and slots == 16384:
             return None
         return f"{node} knows {len(lines) - unsure} of {everybody} nodes and {slots} slots"
 
     def _works(self, node: str) -> str | None:
-        state = _state(self._connection(node))
+        state = _info(self._must(node, "CLUSTER", "INFO")).get("cluster_state", "")
         return None if state == "ok" else f"{node} says {state}"
 
     def _knows_replicas(self, node: str) -> str | None:

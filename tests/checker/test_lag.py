@@ -58,7 +58,17 @@ def test_memory_is_bounded_and_the_lag_then_only_a_little_too_small(steps: list[
     now = float(len(steps))
     assert bounded.lag_ms(now, processed) <= exact.lag_ms(now, processed)
     assert (bounded.lag_ms(now, processed) == 0) == (exact.lag_ms(now, processed) == 0)
-    assert exact.lag_ms(now, processed) - bounded.lag_ms(now, processed) <= len(steps) / 4 * 1000
+    assert exact.lag_ms(now, processed) - bounded.lag_ms(now, processed) <= len(steps) * 4 / 32 * 1000
+
+
+def test_a_long_silence_among_many_points_costs_the_lag_nothing() -> None:
+    exact, bounded = LagCurve(limit=10**6), LagCurve(limit=32)
+    times = [*(0.01 * number for number in range(40)), *(100 + 0.01 * number for number in range(400))]
+    for offset, time in enumerate(times):
+        exact.primary(time, offset)
+        bounded.primary(time, offset)
+    for processed in range(len(times)):
+        assert exact.lag_ms(105.0, processed) - bounded.lag_ms(105.0, processed) <= 4 / 32 * 104 * 1000
 
 
 def watch(*samples: tuple[str, int | None]) -> tuple[Shrink, ...]:
