@@ -21,7 +21,7 @@ from harness.errors import Failure, SetupError
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
-from harness.placement import DeploymentRouter, Shard, amiss, shards_of, written_shard
+from harness.placement import DeploymentRouter, Shard, amiss, look, shards_of, written_shard
 from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
 from harness.resp.connection import Connection
@@ -30,6 +30,7 @@ from harness.resp.key_reader import KeyRead
 from harness.resp.read import read_any
 from harness.resp.replication_info import role_in
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
+from harness.runtime.cluster import Owners
 from harness.runtime.readiness import WaitedTooLongError
 from harness.scenario.model import Fault
 from harness.topology import CLIENT, Link
@@ -155,8 +156,9 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
 def _shards(cycle: Cycle, plans: Sequence[StreamPlan]) -> tuple[tuple[Shard, ...], tuple[str, ...]]:
     """Who has which keys at the end, and what of it is in doubt."""
     try:
-        shards = shards_of(cycle.deployment, plans, cycle.nodes, cycle.losing)
-        return shards, amiss(cycle.deployment, shards, plans)
+        seen = look(cycle.deployment)
+        shards = shards_of(cycle.deployment, plans, cycle.nodes, cycle.losing, seen)
+        return shards, amiss(seen, shards, plans) if seen else ()
     except Failure as error:
         return (), (f"who has which keys at the end is not known: {error}",)
 
@@ -242,15 +244,27 @@ def _death(deployment: Deployment, node: str) -> str | None:
 
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
     """A writer for each producer, with a new ledger for each key that it writes."""
-    return [_make_writer(cycle, group, marks, index) for index, group in enumerate(writers_of(plans).values())]
+    owners = _owners(cycle)
+    groups = enumerate(writers_of(plans).values())
+    return [_make_writer(cycle, group, marks, (index, owners)) for index, group in groups]
 
 
-def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, index: int) -> Writer:
+def _owners(cycle: Cycle) -> Owners | None:
+    """Who owns which slot when writing begins; where nobody tells, writers look for themselves."""
+    try:
+        seen = look(cycle.deployment)
+        return seen.owners() if seen else None
+    except Failure:
+        return None
+
+
+def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, which: tuple[int, Owners | None]) -> Writer:
+    index, owners = which
     ledgers = [cycle.place.ledger(plan.name) for plan in plans]
     if not cycle.deployment.topology.is_cluster and len(plans) == 1:
         return NumberedWriter(write_plan(plans[0]), _route(cycle, plans[0]), ledgers[0], marks, index=index)
     refusing = cycle.refusals_possible or any(fault.reshapes for fault in cycle.faults)
-    router = DeploymentRouter(cycle.deployment, refusing, plans[0].db)
+    router = DeploymentRouter(cycle.deployment, refusing, plans[0].db, owners)
     plans_to_write = [replace(write_plan(plan), lossy=_may_lose(cycle, plan)) for plan in plans]
     written = list(zip(plans_to_write, ledgers, strict=True))
     return ClusterWriter(written, router, marks, index=index)
@@ -394,7 +408,7 @@ def _read_all(cycle: Cycle, shards: Sequence[Shard], vouched: Vouched) -> tuple[
         kept = None if cycle.faults else cycle.kept
         connect: Connect = kept.reading if kept is not None else Connection
         return tuple(reading for each in nodes for reading in from_node(*each, connect))
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a short run would load it for nothing
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(len(nodes), MOST_READERS), "reader") as pool:
         try:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -17,35 +18,31 @@ from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView, NotServingError, Sample
 from harness.kinds import KeyRef
 from harness.resp.connection import Interrupted
+from harness.resp.replication_info import parse_replication
 
 INTERVAL_S = 0.01
 RELAXED_S = 0.1  # once all have converged and are read: what could still be seen is that a list shrinks
+REST = 20  # times as long as a look has kept a processor busy nobody is asked: with many nodes, the interval is longer
 Record = Callable[[float, str, float, int], None]  # seconds since start, node, lag in ms, processed offset
 
 
-class LagSampler:
-    """endpoints: the replicas' control endpoints by node; streams: the lists whose lengths must never shrink."""
+@dataclass(frozen=True)
+class Followed:
+    """A primary and the replicas that are compared with it, by their control endpoints."""
 
-    def __init__(
-        self,
-        primary: Endpoint,
-        replicas: Mapping[str, Endpoint],
-        streams: Mapping[str, KeyRef],
-        record: Record,
-    ) -> None:
-        self._streams, self._record = streams, record
-        self._curve = LagCurve()
-        self._shrinking = {node: ShrinkWatch(node, tuple(streams)) for node in replicas}
-        self._max_ms = dict.fromkeys(replicas, 0.0)
+    primary: Endpoint
+    replicas: Mapping[str, Endpoint]
+
+
+class LagSampler:
+    """streams: the lists whose lengths must never shrink, on every replica."""
+
+    def __init__(self, followed: Sequence[Followed], streams: Mapping[str, KeyRef], record: Record) -> None:
         self._ended = threading.Event()
         self._interval_s = INTERVAL_S
-        self._primary = NodeView(primary, interrupted=self._ended.is_set)
-        self._replicas = {
-            node: NodeView(endpoint, interrupted=self._ended.is_set) for node, endpoint in replicas.items()
-        }
-        self._started = time.monotonic()
+        ended = self._ended.is_set
+        self._groups = [_Group(each, streams, record, time.monotonic(), ended) for each in followed]
         self._thread = threading.Thread(target=self._sample_until_ended, name="lag sampler", daemon=True)
-        self.failure: str | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -66,42 +63,105 @@ class LagSampler:
     @property
     def max_lag_ms(self) -> Mapping[str, float]:
         """The largest lag seen, by node, in milliseconds."""
-        return dict(self._max_ms)
+        return {node: lag for group in self._groups for node, lag in group.max_ms.items()}
+
+    @property
+    def shrinks(self) -> tuple[Shrink, ...]:
+        return tuple(shrink for group in self._groups for shrink in group.shrinks)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why a primary and its replicas are not sampled any more, where something went wrong."""
+        return tuple(group.failure for group in self._groups if group.failure)
+
+    def _sample_until_ended(self) -> None:
+        try:
+            while not self._ended.is_set():
+                busy = time.thread_time()
+                self._sample()
+                self._ended.wait(max(self._interval_s, REST * (time.thread_time() - busy)))
+        except Interrupted:
+            return  # by `stop`, while a node kept it waiting
+        finally:
+            for group in self._groups:
+                group.close()
+
+    def _sample(self) -> None:
+        """Every node is asked before the first answer is awaited, the primaries when all replicas have answered."""
+        for step in (_Group.ask_replicas, _Group.take_replicas, _Group.ask_primary, _Group.take_primary):
+            for group in self._groups:
+                if not group.failure:
+                    group.guarded(step)
+
+
+class _Group:
+    """One primary with its replicas, and what was seen of them. failure: why it is not sampled any more."""
+
+    def __init__(
+        self,
+        followed: Followed,
+        streams: Mapping[str, KeyRef],
+        record: Record,
+        started: float,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self._keys, self._record, self._started = tuple(streams.values()), record, started
+        self._curve = LagCurve()
+        self._shrinking = {node: ShrinkWatch(node, tuple(streams)) for node in followed.replicas}
+        self._primary = NodeView(followed.primary, interrupted=interrupted)
+        self._replicas = {
+            node: NodeView(endpoint, interrupted=interrupted) for node, endpoint in followed.replicas.items()
+        }
+        self._seen: list[tuple[str, Sample, float]] = []
+        self.max_ms = dict.fromkeys(followed.replicas, 0.0)
+        self.failure = ""
 
     @property
     def shrinks(self) -> tuple[Shrink, ...]:
         return tuple(shrink for watch in self._shrinking.values() for shrink in watch.shrinks)
 
-    def _sample_until_ended(self) -> None:
+    def close(self) -> None:
+        for view in (self._primary, *self._replicas.values()):
+            view.close()
+
+    def guarded(self, step: Callable[[_Group], None]) -> None:
+        """One step of a look, after which there are no more where it fails."""
         try:
-            while not self._ended.is_set():
-                self._sample()
-                self._ended.wait(self._interval_s)
+            step(self)
         except Interrupted:
-            return  # by `stop`, while a node kept it waiting
+            raise
         except Exception as error:  # noqa: BLE001 - whatever kills the sampler is told as a doubt, and decides
             self.failure = f"the lag sampler died: {type(error).__name__}: {error}"
-        finally:
-            for view in (self._primary, *self._replicas.values()):
-                view.close()
+            self.close()
 
-    def _sample(self) -> None:
-        seen = {node: (self._look(view), time.monotonic()) for node, view in self._replicas.items()}
-        offset = self._primary.replication().offset
+    def ask_replicas(self) -> None:
+        if not self._keys:  # else it takes a transaction
+            for view in self._replicas.values():
+                view.ask_info("replication")
+
+    def take_replicas(self) -> None:
+        self._seen = [(node, self._look(view), time.monotonic()) for node, view in self._replicas.items()]
+
+    def ask_primary(self) -> None:
+        self._primary.ask_info("replication")
+
+    def take_primary(self) -> None:
+        offset = parse_replication(self._primary.answered_info()).offset
         now = time.monotonic()
         self._curve.primary(now, offset)
-        for node, (sample, at) in seen.items():
+        for node, sample, at in self._seen:
             processed = sample.replication.processed_offset or 0
             lag_ms = self._curve.lag_ms(now, processed)
-            self._max_ms[node] = max(self._max_ms[node], lag_ms)
+            self.max_ms[node] = max(self.max_ms[node], lag_ms)
             self._shrinking[node].sample(at - self._started, sample.replication.replication_id, sample.lengths)
             self._record(at - self._started, node, lag_ms, processed)
-        self._curve.forget_below(min(sample.replication.processed_offset or 0 for sample, _ in seen.values()))
+        self._curve.forget_below(min(sample.replication.processed_offset or 0 for _, sample, _ in self._seen))
 
     def _look(self, view: NodeView) -> Sample:
         """What the replica shows; no lengths while it loads a full sync."""
-        keys = tuple(self._streams.values())
+        if not self._keys:
+            return Sample(parse_replication(view.answered_info()), (), 0)
         try:
-            return view.sample(keys)
+            return view.sample(self._keys)
         except NotServingError:
-            return Sample(view.replication(), (None,) * len(keys), 0)
+            return Sample(view.replication(), (None,) * len(self._keys), 0)

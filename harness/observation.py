@@ -16,7 +16,7 @@ from harness.convergence import ask, give_up_after
 from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import Failure
-from harness.lag import LagSampler
+from harness.lag import Followed, LagSampler
 from harness.place import DirectoryPlace
 from harness.placement import shards_of, spread
 from harness.plan import StreamPlan, keys_of
@@ -151,14 +151,16 @@ class Sampling:
         streams = {} if topology.is_cluster else {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
         failing = {fault.taken_over for fault in self._stage.faults}
         restarting = {fault.restart for fault in self._stage.faults}  # its connections end with it
+        followed = []
         for root in topology.primaries:
             if root.name in failing:
                 continue  # whoever is the primary is not the one to compare with any more
             below = [node.name for node in topology.replicas_below(root.name)]
-            below = [node for node in below if node not in by_canary and node not in restarting]
-            if below:
-                plain = {node: deployment.control(node) for node in below}
-                self._samplers.append(LagSampler(deployment.control(root.name), plain, streams, curve.add))
+            plain = {node: deployment.control(node) for node in below if node not in by_canary | restarting}
+            if plain:
+                followed.append(Followed(deployment.control(root.name), plain))
+        if followed:
+            self._samplers.append(LagSampler(followed, streams, curve.add))
         if by_canary and isinstance(deployment, VouchedByCanary):
             key = first.key.decode("utf-8", "surrogateescape")
             self._samplers.append(deployment.canary_lag(sorted(by_canary), key, first.db, curve.add))
@@ -183,7 +185,7 @@ class Sampling:
     @property
     def failures(self) -> tuple[str, ...]:
         """Why a sampler died, where one did."""
-        return tuple(sampler.failure for sampler in self._samplers if sampler.failure)
+        return tuple(failure for sampler in self._samplers for failure in sampler.failures)
 
     @property
     def shrinks(self) -> tuple[Shrink, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.plan import StreamPlan, keys_of
 from harness.runtime.base import Clustered, Deployment, Watched
-from harness.runtime.cluster import Owners
+from harness.runtime.cluster import Look, Owners
 from harness.slots import shard_of, slot_of
 from harness.workload.base import Route
 
@@ -30,16 +30,26 @@ class Shard:
         return "primary" if node == self.root else "replica"
 
 
+def look(deployment: Deployment) -> Look | None:
+    """What the nodes of a cluster tell of it now; None where there is none."""
+    return deployment.cluster.look() if deployment.topology.is_cluster and isinstance(deployment, Clustered) else None
+
+
 def shards_of(
-    deployment: Deployment, plans: Sequence[StreamPlan], judged: Sequence[str], whole: Collection[str] = ()
+    deployment: Deployment,
+    plans: Sequence[StreamPlan],
+    judged: Sequence[str],
+    whole: Collection[str] = (),
+    seen: Look | None = None,
 ) -> tuple[Shard, ...]:
     """Every shard as it is now; keys whose slot nobody owns are in none. judged: what a scenario wants to see; whole:
-    shards, by their first primaries, whose primary is read as well.
+    shards, by their first primaries, whose primary is read as well; seen: what `look` has shown a moment ago.
     """
     topology, keys = deployment.topology, keys_of(plans)
-    if not (topology.is_cluster and isinstance(deployment, Clustered)):
+    seen = seen or look(deployment)
+    if seen is None:
         return (Shard(topology.primaries[0].name, tuple(judged), keys),)
-    owners = deployment.cluster.owners()
+    owners = seen.owners()
     roots = {name: owners.of(slot_of(plan.key)) for name, plan in keys.items()}
     from_primaries = any(plan.read_from == "primaries" for plan in plans)
     return tuple(
@@ -69,12 +79,9 @@ def written_shard(deployment: Deployment, key: bytes) -> str:
     return primaries[shard_of(slot_of(key), len(primaries))].name
 
 
-def amiss(deployment: Deployment, shards: Sequence[Shard], plans: Sequence[StreamPlan]) -> tuple[str, ...]:
+def amiss(seen: Look, shards: Sequence[Shard], plans: Sequence[StreamPlan]) -> tuple[str, ...]:
     """What of a cluster has no place in any shard, or none that lasts; each is a reason for doubt."""
-    topology = deployment.topology
-    if not (topology.is_cluster and isinstance(deployment, Clustered)):
-        return ()
-    owners = deployment.cluster.owners()
+    topology, owners = seen.known.topology, seen.owners()
     placed = {node for _, _, owner, replicas in owners.ranges for node in (owner, *replicas)}
     kept = {name for shard in shards for name in shard.keys}
     bare = [shard.root for shard in shards if topology.replicas and not owners.replicas_of(shard.root)]
@@ -82,8 +89,8 @@ def amiss(deployment: Deployment, shards: Sequence[Shard], plans: Sequence[Strea
         *(f"{node} is in no shard at the end" for node in topology.nodes if node not in placed),
         *(f"{root} has no replica at the end, so that its keys could be read from a primary alone" for root in bare),
         *(f"nobody owns the slot of {name} at the end" for name in keys_of(plans) if name not in kept),
-        *deployment.cluster.half_moved(),
-        *deployment.cluster.disagreements(SETTLED_WITHIN_S),
+        *seen.half_moved(),
+        *seen.known.disagreements(SETTLED_WITHIN_S, seen),
     )
 
 
@@ -109,18 +116,18 @@ class DeploymentRouter:
     deployment: Deployment
     refusals_possible: bool = False
     db: int = 0
-    _owners: Owners | None = field(default=None, init=False)
+    owners: Owners | None = None  # as they were a moment ago
 
     def owner(self, key: bytes) -> str | None:
         topology = self.deployment.topology
         if not (topology.is_cluster and isinstance(self.deployment, Clustered)):
             return topology.primaries[0].name
-        if self._owners is None:
-            self._owners = self.deployment.cluster.owners()
-        return self._owners.of(slot_of(key))
+        if self.owners is None:
+            self.owners = self.deployment.cluster.owners()
+        return self.owners.of(slot_of(key))
 
     def refresh(self) -> None:
-        self._owners = None
+        self.owners = None
 
     def node_at(self, host: str, port: int) -> str | None:
         return self.deployment.cluster.node_at(host, port) if isinstance(self.deployment, Clustered) else None

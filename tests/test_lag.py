@@ -14,7 +14,8 @@ import harness
 from harness.api import Deployed
 from harness.endpoint.client import connect
 from harness.kinds import LIST, KeyRef
-from harness.lag import LagSampler
+from harness.lag import Followed, LagSampler
+from harness.options import Options
 from harness.runtime.local import LocalDeployment
 from tests.support.disturbed import eventually
 
@@ -54,7 +55,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 def sampling(pair: Deployed, curve: Curve) -> Iterator[LagSampler]:
     deployment = pair.deployment
     streams = {"other": KeyRef(3, b"none", LIST), "workload": KeyRef(0, KEY.encode(), LIST)}
-    sampler = LagSampler(deployment.control("a"), {"b": deployment.control("b")}, streams, curve.add)
+    sampler = LagSampler([Followed(deployment.control("a"), {"b": deployment.control("b")})], streams, curve.add)
     with sampler:
         yield sampler
     assert not any(thread.name == "lag sampler" for thread in threading.enumerate())
@@ -70,7 +71,7 @@ def test_a_stalled_link_shows_as_lag_until_it_is_healed(pair):
         eventually(lambda: curve.points[-1][2] > 50)
         pair.link("a->b").heal()
         eventually(lambda: curve.points[-1][2] == 0)
-    assert sampler.failure is None
+    assert sampler.failures == ()
     assert sampler.max_lag_ms["b"] == max(point[2] for point in curve.points) > 50
     assert {point[1] for point in curve.points} == {"b"}
     seconds, offsets = [point[0] for point in curve.points], [point[3] for point in curve.points]
@@ -121,7 +122,7 @@ def test_a_key_of_another_type_is_no_length(pair):
             client.wait(1, 5000)
             curve.goes_on()
         client.delete(KEY)
-    assert (sampler.shrinks, sampler.failure) == ((), None)
+    assert (sampler.shrinks, sampler.failures) == ((), ())
 
 
 def test_a_sampler_that_dies_says_so(pair):
@@ -130,10 +131,10 @@ def test_a_sampler_that_dies_says_so(pair):
     with sampling(pair, curve) as sampler:
         curve.goes_on()
         pair.deployment.kill("b")
-        eventually(lambda: sampler.failure)
-    assert sampler.failure is not None
-    assert sampler.failure.startswith("the lag sampler died: ")
-    assert pair.deployment.control("b").address in sampler.failure
+        eventually(lambda: sampler.failures)
+    (failure,) = sampler.failures
+    assert failure.startswith("the lag sampler died: ")
+    assert pair.deployment.control("b").address in failure
 
 
 def test_what_can_not_be_recorded_ends_it_too(tmp_path_factory):
@@ -145,9 +146,9 @@ def test_what_can_not_be_recorded_ends_it_too(tmp_path_factory):
 
     with harness.deploy(path) as deployed:
         control = deployed.deployment.control
-        with LagSampler(control("a"), {"b": control("b")}, {}, full) as sampler:
-            eventually(lambda: sampler.failure)
-    assert sampler.failure == "the lag sampler died: OSError: [Errno 28] No space left on device"
+        with LagSampler([Followed(control("a"), {"b": control("b")})], {}, full) as sampler:
+            eventually(lambda: sampler.failures)
+    assert sampler.failures == ("the lag sampler died: OSError: [Errno 28] No space left on device",)
 
 
 def test_a_replica_that_loads_is_sampled_on(tmp_path):
@@ -166,3 +167,22 @@ def test_a_replica_that_loads_is_sampled_on(tmp_path):
 
     verdict = harness.run(path, options=Options(out=tmp_path / "runs"))
     assert (verdict.outcome, verdict.doubts, verdict.unmet) == ("valid", (), ())
+
+
+def test_a_shard_that_can_not_be_asked_leaves_the_others_sampled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pair") / "pair.yaml"
+    path.write_text(PAIR)
+    curve = Curve()
+    with harness.deploy(path) as one, harness.deploy(path, options=Options(ports="any")) as other:
+        followed = [
+            Followed(each.deployment.control("a"), {name: each.deployment.control("b")})
+            for each, name in ((one, "b"), (other, "d"))
+        ]
+        with LagSampler(followed, {}, curve.add) as sampler:
+            eventually(lambda: {point[1] for point in curve.points} == {"b", "d"})
+            assert isinstance(one.deployment, LocalDeployment)
+            one.deployment.kill("a")
+            eventually(lambda: sampler.failures)
+            curve.goes_on()
+    assert len(sampler.failures) == 1
+    assert curve.points[-1][1] == "d"

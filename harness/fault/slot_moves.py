@@ -111,7 +111,7 @@ class SlotMoves(ClusterCalls):
         primaries = [node for node in self._running() if self._role(node) == "primary"]
         for node in primaries:
             self._cancel(node)
-        slots, unasked = self.servers.cluster.on_their_way()
+        slots, unasked = self.servers.cluster.look().on_their_way()
         if unasked:
             raise SetupError("; ".join(unasked))
         owners = self._owners()

@@ -112,7 +112,7 @@ class _Thousand:
 
 def _edge(start: int, width: int) -> int:
     """Where the records of `start` end, which has so many digits: where their number grows, or at the next thousand."""
-    return 10**width if width <= _DIGITS else start - start % _BLOCK + _BLOCK
+    return int(10**width) if width <= _DIGITS else start - start % _BLOCK + _BLOCK
 
 
 def bulk_numbers(*, descending: bool = False) -> Numbers:

@@ -93,7 +93,7 @@ class CanaryLag:
     """Samples lag by canaries while a run lasts: the age of the oldest one that a replica does not show yet.
 
     A thread of its own looks at every replica, then writes the next canary through the primary. key: from `lag_key`;
-    the endpoints' database is the one that is measured. `failure` says why the sampler died, if it did.
+    the endpoints' database is the one that is measured. `failures` says why the sampler died, if it did.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class CanaryLag:
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._sample_until_ended, name="canary lag sampler", daemon=True)
         self.samples = 0
-        self.failure: str | None = None
+        self.failures: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self.start()
@@ -140,7 +140,7 @@ class CanaryLag:
             with ExitStack() as opened:
                 self._sample_over(opened)
         except Exception as error:  # noqa: BLE001 - whatever kills the sampler is told as a doubt, and decides
-            self.failure = f"the lag sampler died: {type(error).__name__}: {error}"
+            self.failures = (f"the lag sampler died: {type(error).__name__}: {error}",)
 
     def _sample_over(self, opened: ExitStack) -> None:
         endpoint, endpoints = self._endpoints

@@ -64,7 +64,7 @@ class ClusterMap:
     def __init__(
         self, topology: Topology, control: Callable[[str], Endpoint], death: Callable[[str], str | None]
     ) -> None:
-        self._topology, self._control, self._death = topology, control, death
+        self.topology, self._control, self._death = topology, control, death
         self.ids: dict[str, str] = {}  # by name
         self._names: dict[str, str] = {}  # by id
         self._addresses: dict[Address, str] = {}
@@ -78,66 +78,56 @@ class ClusterMap:
         """The node that is known under this address, as MOVED and ASK tell it."""
         return self._addresses.get((host, port))
 
-    def owners(self) -> Owners:
-        """As the first node tells it that answers and belongs to a working majority; SetupError where none does."""
-        last = "no node answers"
-        views: list[tuple[int, Owners]] = []
-        for node in self._topology.nodes:
-            if self._death(node):
+    def look(self) -> Look:
+        """What all nodes tell at this moment, of each one that can be asked."""
+        told: dict[str, tuple[Reply, Reply]] = {}
+        unasked: dict[str, str] = {}
+        for node in self.topology.nodes:
+            if death := self._death(node):
+                unasked[node] = death.splitlines()[0]
                 continue
             try:
                 with Connection(self._control(node), timeout_s=2.0) as connection:
                     info, nodes = connection.commands(("CLUSTER", "INFO"), ("CLUSTER", "NODES"))
-                    views.append((_epoch(info), self.parsed(nodes)))
             except (CannotConnect, ConnectionLost) as error:
-                last = str(error)
-        if not views:
-            raise SetupError(f"nobody tells who owns which slot: {last}")
-        return max(views, key=lambda view: view[0])[1]
+                unasked[node] = str(error)
+            else:
+                told[node] = info, nodes
+        return Look(self, told, unasked)
 
-    def on_their_way(self) -> tuple[tuple[HalfMoved, ...], tuple[str, ...]]:
-        """Slots that a node says are on their way to or from it; and why some nodes can't be asked."""
-        told, unasked = self._told()
-        return half_moved(told, lambda node_id: self._names.get(node_id, node_id)), unasked
+    def owners(self) -> Owners:
+        """See `Look.owners`."""
+        return self.look().owners()
 
-    def disagreements(self, within_s: float) -> tuple[str, ...]:
-        """What nodes that can be asked still tell differently after this time, of who owns which slot."""
-        seen: list[str] = []
+    def disagreements(self, within_s: float, seen: Look | None = None) -> tuple[str, ...]:
+        """What nodes that can be asked still tell differently after this time, of who owns which slot. seen: a look
+        from a moment ago, which may be enough.
+        """
+        found: list[str] = []
+        looks = iter([seen] if seen else [])
 
         def agreed() -> bool:
-            views = {node: self.parsed(text.encode()) for node, text in self._told()[0].items()}
-            seen[:] = differing(views)
-            return not seen
+            found[:] = (next(looks, None) or self.look()).disagreements()
+            return not found
 
         with suppress(WaitedTooLongError):
             wait_until(agreed, deadline_s=within_s, what="the nodes to agree")
-        return tuple(seen)
-
-    def _told(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """CLUSTER NODES of every node that can be asked, and why the others can't be."""
-        told: dict[str, str] = {}
-        unasked: list[str] = []
-        for node in self._topology.nodes:
-            try:
-                with Connection(self._control(node), timeout_s=2.0) as connection:
-                    reply = connection.command("CLUSTER", "NODES")
-            except (CannotConnect, ConnectionLost) as error:
-                unasked.append(f"{node} can't be asked who owns which slot: {error}")
-            else:
-                told[node] = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
-        return told, tuple(unasked)
+        return tuple(found)
 
     def half_moved(self) -> tuple[str, ...]:
-        """The same in words."""
-        slots, unasked = self.on_their_way()
-        return (*in_words(slots), *unasked)
+        """See `Look.half_moved`."""
+        return self.look().half_moved()
+
+    def name_of(self, node_id: str) -> str:
+        """The name of the node that gave itself this id; the id where none of ours did."""
+        return self._names.get(node_id, node_id)
 
     def parsed(self, reply: Reply) -> Owners:
         """The reply to CLUSTER NODES. CLUSTER SLOTS leaves a replica out until its offset has moved."""
         if not isinstance(reply, bytes):
             raise SetupError(f"CLUSTER NODES was answered with {reply!s:.100}")
         lines = [line.split() for line in reply.decode("utf-8", "replace").splitlines() if line]
-        order = list(self._topology.nodes)
+        order = list(self.topology.nodes)
         followers: dict[str, list[str]] = {}
         for node_id, _, _, following, *_ in lines:
             if following in self._names and node_id in self._names:
@@ -165,6 +155,40 @@ def differing(views: Mapping[str, Owners]) -> list[str]:
             one, other = owned[slot] or "nobody", told[slot] or "nobody"
             found.append(f"the nodes don't agree who owns slot {slot}: {first} says {one}, {node} {other}")
     return found
+
+
+@dataclass(frozen=True)
+class Look:
+    """The replies of all nodes to CLUSTER INFO and CLUSTER NODES at one moment, and why some could not be asked."""
+
+    known: ClusterMap
+    told: Mapping[str, tuple[Reply, Reply]]
+    unasked: Mapping[str, str]
+
+    def owners(self) -> Owners:
+        """As the node tells it whose view is the newest of those in a working majority; SetupError where none does."""
+        if not self.told:
+            raise SetupError(f"nobody tells who owns which slot: {'; '.join(self.unasked.values())}")
+        newest = max(self.told.values(), key=lambda replies: _epoch(replies[0]))
+        return self.known.parsed(newest[1])
+
+    def on_their_way(self) -> tuple[tuple[HalfMoved, ...], tuple[str, ...]]:
+        """Slots that a node says are on their way to or from it; and why some nodes can't be asked."""
+        texts = {
+            node: nodes.decode("utf-8", "replace") if isinstance(nodes, bytes) else ""
+            for node, (_, nodes) in self.told.items()
+        }
+        why = (f"{node} can't be asked who owns which slot: {reason}" for node, reason in self.unasked.items())
+        return half_moved(texts, self.known.name_of), tuple(why)
+
+    def half_moved(self) -> tuple[str, ...]:
+        """The same in words."""
+        slots, unasked = self.on_their_way()
+        return (*in_words(slots), *unasked)
+
+    def disagreements(self) -> list[str]:
+        """A sentence for each node that tells other owners than the first one does, with the first such slot."""
+        return differing({node: self.known.parsed(nodes) for node, (_, nodes) in self.told.items()})
 
 
 def _slots(words: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -237,6 +237,8 @@ class ClusterWriter:
     def run(self, look_on: Callable[[], None] = lambda: None) -> None:
         """SetupError where a key's node can't be reached, or refuses it, for too long."""
         self._look_on = look_on
+        for source in self._sources:
+            source.node = self._owner(source)
         try:
             while not self._finished():
                 if self._stopped():
@@ -345,11 +347,14 @@ class ClusterWriter:
     def _find(self, source: ClusterNumbered) -> None:
         """As the cluster tells it now; where it can't be asked, or nobody owns the slot, as before."""
         self._router.refresh()
+        source.node, source.asking = self._owner(source) or source.node, False
+
+    def _owner(self, source: ClusterNumbered) -> str:
+        """The node that owns the key's slot, as far as is known; "" where it isn't."""
         try:
-            owner = self._router.owner(source.key)
+            return self._router.owner(source.key) or ""
         except SetupError:
-            owner = None
-        source.node, source.asking = owner or source.node, False
+            return ""
 
     def _channel(self, source: ClusterNumbered) -> _Channel:
         if not source.node:

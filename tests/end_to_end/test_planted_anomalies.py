@@ -201,7 +201,7 @@ def test_a_list_that_shrank_and_was_filled_again_is_seen(tmp_path, monkeypatch):
         return enter(self)
 
     def shrink(b: redis.Redis) -> None:
-        eventually(lambda: samplers[0]._shrinking["b"]._most.get("workload") == 1000)
+        eventually(lambda: samplers[0]._groups[0]._shrinking["b"]._most.get("workload") == 1000)
         taken = b.rpop(KEY, 30)
         eventually(lambda: samplers[0].shrinks)
         b.rpush(KEY, *reversed(taken))
