@@ -22,7 +22,7 @@ from harness.resp.replication_info import parse_replication
 
 INTERVAL_S = 0.01
 RELAXED_S = 0.1  # once all have converged and are read: what could still be seen is that a list shrinks
-REST = 20  # times as long as a look has kept a processor busy nobody is asked: with many nodes, the interval is longer
+REST = 10  # times as long as a look has kept a processor busy nobody is asked: with many nodes, the interval is longer
 Record = Callable[[float, str, float, int], None]  # seconds since start, node, lag in ms, processed offset
 
 
