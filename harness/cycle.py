@@ -21,7 +21,7 @@ from harness.errors import Failure, SetupError
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
-from harness.placement import DeploymentRouter, Shard, amiss, look, shards_of, written_shard
+from harness.placement import DeploymentRouter, Shard, amiss, first_owners, look, shards_of, written_shard
 from harness.plan import StreamPlan, keys_of, writers_of
 from harness.replication_log import refusal
 from harness.resp.connection import Connection
@@ -244,18 +244,9 @@ def _death(deployment: Deployment, node: str) -> str | None:
 
 def make_writers(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks) -> list[Writer]:
     """A writer for each producer, with a new ledger for each key that it writes."""
-    owners = _owners(cycle)
+    owners = first_owners(cycle.deployment)
     groups = enumerate(writers_of(plans).values())
     return [_make_writer(cycle, group, marks, (index, owners)) for index, group in groups]
-
-
-def _owners(cycle: Cycle) -> Owners | None:
-    """Who owns which slot when writing begins; where nobody tells, writers look for themselves."""
-    try:
-        seen = look(cycle.deployment)
-        return seen.owners() if seen else None
-    except Failure:
-        return None
 
 
 def _make_writer(cycle: Cycle, plans: Sequence[StreamPlan], marks: Marks, which: tuple[int, Owners | None]) -> Writer:

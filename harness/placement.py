@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.errors import Failure
 from harness.plan import StreamPlan, keys_of
 from harness.runtime.base import Clustered, Deployment, Watched
 from harness.runtime.cluster import Look, Owners
@@ -33,6 +34,15 @@ class Shard:
 def look(deployment: Deployment) -> Look | None:
     """What the nodes of a cluster tell of it now; None where there is none."""
     return deployment.cluster.look() if deployment.topology.is_cluster and isinstance(deployment, Clustered) else None
+
+
+def first_owners(deployment: Deployment) -> Owners | None:
+    """Who owns which slot before anything is written; None where there is no cluster, or nobody tells."""
+    try:
+        seen = look(deployment)
+        return seen.owners() if seen else None
+    except Failure:
+        return None
 
 
 def shards_of(

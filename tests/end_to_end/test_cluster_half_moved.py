@@ -46,7 +46,7 @@ def test_where_no_key_has_moved_it_is_unknown(
     def plant(deployment: LocalDeployment) -> None:
         mark(deployment, key_in(deployment, "shard0"), *sides)
 
-    result = run_planted(tmp_path, monkeypatch, plant, before="shards_of")
+    result = run_planted(tmp_path, monkeypatch, plant, before="look")
     assert result.verdict is not None
     assert (result.exit_code, result.verdict.outcome) == (ExitCode.UNKNOWN, Outcome.UNKNOWN)
     [doubt] = result.verdict.doubts
@@ -61,7 +61,7 @@ def test_a_key_that_has_moved_without_its_slot_is_misplaced(
 ) -> None:
     """Whoever reads from a replica of its owner finds nothing, and who asks the owner is sent elsewhere."""
     text = FILE.replace("producers: 2", f"producers: 2, read_from: {read_from}")
-    result = run_planted(tmp_path, monkeypatch, move_a_key, before="shards_of", text=text)
+    result = run_planted(tmp_path, monkeypatch, move_a_key, before="look", text=text)
     assert result.verdict is not None
     assert result.exit_code == ExitCode.NOT_AS_EXPECTED
     found = {(each.kind.value, each.node) for each in result.verdict.anomalies}
@@ -77,16 +77,16 @@ def test_a_key_that_has_moved_without_its_slot_is_misplaced(
 def test_a_draw_that_leaves_a_slot_half_way_is_unknown_and_the_next_one_knows_nothing_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, met = harness.cycle.shards_of, []
+    real, met = harness.cycle.look, []
 
-    def planted(deployment: LocalDeployment, *rest: object) -> object:
+    def planted(deployment: LocalDeployment) -> object:
         if deployment not in met:
             met.append(deployment)
         if len(met) == 1:
             mark(deployment, key_in(deployment, "shard0"), "shard0", "shard1")
-        return real(deployment, *rest)  # type: ignore[arg-type]
+        return real(deployment)
 
-    monkeypatch.setattr(harness.cycle, "shards_of", planted)
+    monkeypatch.setattr(harness.cycle, "look", planted)
     path = tmp_path / "drawn.yaml"
     path.write_text(
         FILE.replace("faults:", "# ")

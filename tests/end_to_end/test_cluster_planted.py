@@ -127,7 +127,7 @@ def test_a_shard_without_a_replica_in_the_end_is_a_doubt(tmp_path: Path, monkeyp
         ask(deployment, "shard1-replica0", ("CLUSTER", "REPLICATE", deployment.cluster.ids["shard0"]))
         eventually(lambda: not deployment.cluster.owners().replicas_of("shard1"), within_s=60)
 
-    result = run_planted(tmp_path, monkeypatch, follow_another, before="shards_of")
+    result = run_planted(tmp_path, monkeypatch, follow_another, before="look")
     assert result.verdict is not None
     assert result.verdict.outcome is Outcome.UNKNOWN
     assert any("shard1 has no replica at the end" in doubt for doubt in result.verdict.doubts)
@@ -136,7 +136,7 @@ def test_a_shard_without_a_replica_in_the_end_is_a_doubt(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("node", ["shard1", "shard1-replica0"])
 def test_a_node_that_is_away_in_the_end_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: str) -> None:
     text = FILE.replace("converges_within_s: 30", "give_up_s: 1")
-    result = run_planted(tmp_path, monkeypatch, lambda deployment: deployment.kill(node), before="shards_of", text=text)
+    result = run_planted(tmp_path, monkeypatch, lambda deployment: deployment.kill(node), before="look", text=text)
     assert result.verdict is not None
     assert result.verdict.outcome is Outcome.UNKNOWN
     assert any(node in doubt for doubt in result.verdict.doubts)
