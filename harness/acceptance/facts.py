@@ -13,6 +13,7 @@ from harness.compare.pace import Pace
 from harness.compare.side import Side
 from harness.endpoint.commands import commands_of
 from harness.endpoint.digest_script import SCRIPTS
+from harness.endpoint.read_only import READS
 from harness.errors import HarnessError
 from harness.resp.connection import Connection
 from harness.resp.encode import KEY
@@ -21,6 +22,7 @@ from harness.resp.replies import Reply
 
 LARGE_BYTES = 100_000_000
 _MOST_LARGE = 20
+_A_FEW = 10  # calls that a look or two like this one explain
 _DATABASE = re.compile(r"^db(\d+):(.*)$", re.MULTILINE)
 _FIELD_TTLS = ("subexpiry", "keys_with_volatile_items")  # as Redis and as Valkey count keys with fields that expire
 
@@ -248,10 +250,14 @@ def _whole(text: str | None) -> int | None:
 
 
 def _used(connection: Connection) -> frozenset[str] | None:
-    """Commands that clients have used, lower case; modules may have registered theirs in another."""
+    """Commands that clients have used, lower case; modules may have registered theirs in another. Reads that we send
+    too, and that were sent but a few times, are taken for ours.
+    """
     statistics = _text(connection.command("INFO", "commandstats"))
     calls = re.findall(r"^cmdstat_([^:]+):calls=(\d+)", statistics, re.MULTILINE)
-    return frozenset(name.lower() for name, count in calls if int(count)) if statistics else None
+    least = dict.fromkeys(READS, _A_FEW)
+    used = (name.lower() for name, count in calls if int(count) > least.get(name.replace("|", " ").upper(), 0))
+    return frozenset(used) if statistics else None
 
 
 def survey(side: Side, pace: Pace) -> Survey:

@@ -22,7 +22,10 @@ _OF_OPERATORS = frozenset(REPLICATION_COMMANDS) | {
     *("flushall", "flushdb", "function", "hello", "info", "keys", "lastsave", "latency", "memory", "module", "monitor"),
     *("object", "ping", "quit", "reset", "role", "save", "script", "select", "shutdown", "slowlog"),
 }
-_OWN = frozenset({"hpttl"})  # we ask for it ourselves; clients that use it use those that set such TTLs, too
+# What every look like this one sends: clients that use them use others with them, which tell.
+_OWN = frozenset(
+    ("client|no-touch", "client|setname", "cluster|shards", "cluster|slots", "hpttl", "readonly", "select")
+)
 # Those that cluster-aware clients can't split by slot.
 _MANY_KEYS = frozenset(
     (

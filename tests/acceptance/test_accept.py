@@ -24,7 +24,7 @@ from harness.errors import ExitCode, UsageError
 from harness.resp.replies import Reply, Status
 from tests.compare.clusters import cluster, free_port
 from tests.compare.made import client_of, look, on_both
-from tests.compare.pretend import pretending, without_run_id
+from tests.compare.pretend import pretending, refusing, without_run_id
 from tests.support.monitor import Monitor
 from tests.support.pairs import FAST, chain, follow, stop_following
 from tests.support.servers import running
@@ -309,3 +309,17 @@ def test_our_own_reads_are_no_writes_and_our_scripts_nobodys(tmp_path: Path) -> 
         with client_of(a) as client:
             client.script_load("return 1")
         assert found(accept(a, b, QUICK), "functions") == "1 scripts are cached"
+
+
+def test_reads_that_a_target_refuses_though_its_own_list_names_them(tmp_path: Path) -> None:
+    with running("valkey-server", tmp_path / "a") as a, running("valkey-server", tmp_path / "b") as b:
+        on_both((a, b), lambda client: client.set("k", "v"))
+        with pretending(b, refusing(b"OBJECT", b"MEMORY USAGE")) as target:
+            known = replace(QUICK, comparison=replace(QUICK.comparison, different_servers=True))
+            assert grades(accept(a, target, known))["commands"] == "pass"  # it was we who sent them
+            with client_of(a) as client:
+                for _ in range(20):
+                    client.execute_command("OBJECT", "ENCODING", "k")
+            report = accept(a, target, known)
+    assert (report.verdict, grades(report)["commands"]) == ("go", "warn")
+    assert "object|encoding" in found(report, "commands")

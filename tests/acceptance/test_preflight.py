@@ -168,6 +168,7 @@ KNOWN = frozenset(["get", "incr", "keys", "object|encoding", "memory|usage", "cl
         ("get del", "", Grade.FAIL, "clients of the source use what the target refuses: del"),
         # its list names them, and it refused them when it was asked
         ("get object|encoding memory|usage", "", Grade.WARN, r"sent to the source: memory\|usage, object\|encoding"),
+        ("get select cluster|slots", "select", Grade.PASS, "all 3 that were sent"),
         ("get client|tracking", "", Grade.WARN, r"operators' commands that the target refuses: client\|tracking"),
         ("get client|list", "", Grade.PASS, "all 2 that were sent"),
         ("get keys", "keys", Grade.WARN, "operators' commands that the target refuses: keys"),
