@@ -45,7 +45,7 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
     cycle = cycle_of(stage, scenario, directory)
     preload_doubts = write_all(make_writers(cycle, stage.preload, NoMarks()))
     deployment.attach()
-    with NodeViews(deployment.control) as views:
+    with NodeViews(deployment.control, deployment.kept) as views:
         save_info(deployment, views, directory, "before")
         at_readiness, unread = _syncs(deployment)
         uneven = spread(deployment, stage.workload)

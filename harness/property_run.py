@@ -308,7 +308,7 @@ class Drawing:
             raise SetupError(f"a preload could not be written: {'; '.join(doubts)}")
         stage.deployment.attach()
         self._views = self._opened.enter_context(NodeViews(stage.deployment.control))
-        self._kept = self._opened.enter_context(KeptConnections()) if stage.external is None else None
+        self._kept = stage.deployment.kept if stage.external is None else None
         self._stage = stage
 
     def _close(self) -> None:

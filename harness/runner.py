@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -97,8 +98,9 @@ def run_written(loaded: LoadedScenario, options: Options, progress: Progress) ->
     run_id = options.new_run_id()
     clock = Clock(progress)
     directory = RunDirectory.create(options.run_directories(), loaded.name, run_id, passwords(loaded))
-    try:
-        with open_stage(loaded, options, run_id) as stage:
+    with ExitStack() as opened:
+        try:
+            stage = opened.enter_context(open_stage(loaded, options, run_id))
             evidence = observe(stage, loaded.scenario, directory, clock)
             clock.begin("judge")
             directory.save_evidence(evidence)
@@ -107,14 +109,15 @@ def run_written(loaded: LoadedScenario, options: Options, progress: Progress) ->
                 evidence = read_primary_too(stage, loaded.scenario, evidence, directory)
                 verdict = judge(evidence, loaded.scenario.expect, strict_capabilities=options.strict_capabilities)
             clock.end("judge")
-            facts = run_facts(stage, run_id, options, directory)
-    except BaseException:
-        directory.discard()
-        raise
-    facts = replace(facts, seconds=clock.seconds)
-    if stage.external is not None:
-        verdict = replace(verdict, notes=(*verdict.notes, *stage.external.keys.left))
-    return conclude(loaded, evidence, verdict, facts, directory, options)
+            facts = replace(run_facts(stage, run_id, options, directory), seconds=clock.seconds)
+            stage.deployment.dismiss()
+            if stage.external is not None:
+                opened.close()  # what it could not remove is known then
+                verdict = replace(verdict, notes=(*verdict.notes, *stage.external.keys.left))
+        except BaseException:
+            directory.discard()
+            raise
+        return conclude(loaded, evidence, verdict, facts, directory, options)
 
 
 def conclude(

@@ -13,6 +13,7 @@ from harness.errors import HarnessError, SetupError
 from harness.kinds import KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import Connection
+from harness.resp.kept import READER, KeptConnections
 from harness.resp.replication_info import info_fields, parse_replication, replication_of, sync_bytes_of
 from harness.resp.replies import ErrorReply, Reply
 from harness.resp.transport import never
@@ -47,11 +48,19 @@ class Sample:
 class NodeView:
     """A connection of its own to one node, opened when first needed; not for two threads at once.
 
-    interrupted: asked while it waits; True ends the wait with Interrupted.
+    interrupted: asked while it waits; True ends the wait with Interrupted. kept: where an open connection may come
+    from, and goes to when the view is left in order.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout_s: float = 10.0, interrupted: Callable[[], bool] = never) -> None:
-        self._endpoint, self._timeout_s, self._interrupted = endpoint, timeout_s, interrupted
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout_s: float = 10.0,
+        interrupted: Callable[[], bool] = never,
+        kept: KeptConnections | None = None,
+    ) -> None:
+        self._endpoint, self._timeout_s, self._interrupted, self._kept = endpoint, timeout_s, interrupted, kept
         self._connection: Connection | None = None
         self._db = endpoint.db  # selected on the connection
 
@@ -59,6 +68,9 @@ class NodeView:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None and self._kept is not None and self._connection is not None and self._db == self._endpoint.db:
+            self._kept.keep(self._connection, READER)
+            self._connection = None
         self.close()
 
     def close(self) -> None:
@@ -70,7 +82,9 @@ class NodeView:
     @property
     def connection(self) -> Connection:
         if self._connection is None:
-            self._connection = Connection(self._endpoint, timeout_s=self._timeout_s, interrupted=self._interrupted)
+            how = (self._endpoint, self._timeout_s, self._interrupted)
+            taken = self._kept.take(*how, reader=True) if self._kept is not None else None
+            self._connection = taken[0] if taken else Connection(how[0], timeout_s=how[1], interrupted=how[2])
         return self._connection
 
     def info(self, section: str) -> str:
@@ -180,13 +194,13 @@ def _scan(cursor: bytes) -> tuple[str | bytes, ...]:
 class NodeViews:
     """A view of each node, opened when it is first asked for and kept until all are closed."""
 
-    def __init__(self, control: Callable[[str], Endpoint]) -> None:
-        self._control = control
+    def __init__(self, control: Callable[[str], Endpoint], kept: KeptConnections | None = None) -> None:
+        self._control, self._kept = control, kept
         self._views: dict[str, NodeView] = {}
 
     def __getitem__(self, node: str) -> NodeView:
         if node not in self._views:
-            self._views[node] = NodeView(self._control(node))
+            self._views[node] = NodeView(self._control(node), kept=self._kept)
         return self._views[node]
 
     def __enter__(self) -> Self:

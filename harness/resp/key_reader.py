@@ -29,6 +29,7 @@ FAR_S, FAR_AHEAD = 0.001, 12  # where a round trip takes longer than this, more 
 MAX_LENGTH = (1 << 32) - 1  # of any key, in elements
 MOST_BEYOND = 1_000_000  # elements (at least) that are read beyond the length that the node told
 LARGEST_NUMBER = 10**LONGEST_NUMBER - 1
+Prediction = tuple[Sequence[tuple[int, int]], bytes | None]  # runs of consecutive numbers, and their bytes
 _PASSING = frozenset({"LOADING", "MASTERDOWN", "BUSY"})
 _ASK_AGAIN_S = 0.02
 
@@ -203,7 +204,9 @@ class PageReader(Reader):
     def _take(self, key: bytes, count: int, told: int) -> int:
         """One reply, which should hold `count` elements; how many it does hold."""
         before = self.runs.length
+        first = None if self._layout.backwards else self._prediction(min(self._piece, count))  # while it is on its way
         if not self.connection.take_if(self._layout.header(count)):
+            first = None
             header = self.connection.take_token()
             size = self._layout.size(header)
             if size is None:
@@ -221,7 +224,8 @@ class PageReader(Reader):
             self._take_piece(count)
         else:
             for start in range(0, count, self._piece):
-                self._take_piece(min(self._piece, count - start))
+                self._take_piece(min(self._piece, count - start), first)
+                first = None
         return self.runs.length - before
 
     def _check_end(self, count: int, told: int) -> None:
@@ -229,15 +233,19 @@ class PageReader(Reader):
             error = f"{self.data_type.length} told {told} elements, and {self.runs.length + count} come and do not end"
             raise Stop(KeyState.UNREADABLE, error=error)
 
-    def _take_piece(self, count: int) -> None:
-        """So many elements, of a reply that is known to hold them."""
+    def _prediction(self, count: int) -> Prediction:
+        """What the next so many elements are likely to be."""
         runs = self.runs.following(count)
-        if not runs or runs[-1][0] + runs[-1][1] <= LARGEST_NUMBER:
-            expected = self._layout.predicted(runs)
-            if expected is not None and self.connection.take_if(expected):
-                for first, size in runs:
-                    self.runs.consecutive(first, size)
-                return
+        far = runs and runs[-1][0] + runs[-1][1] > LARGEST_NUMBER
+        return runs, None if far or not count else self._layout.predicted(runs)
+
+    def _take_piece(self, count: int, prediction: Prediction | None = None) -> None:
+        """So many elements, of a reply that is known to hold them. prediction: where it has been made for them."""
+        runs, expected = prediction or self._prediction(count)
+        if expected is not None and self.connection.take_if(expected):
+            for first, size in runs:
+                self.runs.consecutive(first, size)
+            return
         self._parse(self._layout.elements(count, self.connection))
 
     def _parse(self, elements: Iterable[Element]) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol, Self, runtime_checkable
 from harness.endpoint.address import Endpoint
 from harness.fault.link import FaultLink
 from harness.resp.connection import Connection
+from harness.resp.kept import KeptConnections
 from harness.runtime.canary import CanaryLag, Record
 from harness.runtime.cluster import ClusterMap
 from harness.topology import Link, Topology
@@ -66,8 +67,13 @@ class Deployment(Protocol):
     def log(self, node: str) -> str:
         """The server's whole log so far; "" where it can't be had."""
 
+    kept: KeptConnections  # to the nodes, at rest, for whoever needs one next
+
     @property
     def proxied(self) -> Mapping[Link, FaultLink]: ...
+
+    def dismiss(self) -> None:
+        """Nothing more is asked of the servers that it started: they may begin to end while others work."""
 
     def close(self) -> None:
         """Stop and remove everything that this deployment started; never raises for what is gone already."""

@@ -327,6 +327,9 @@ class ContainerDeployment(ServersDeployment):
         assert isinstance(server, ContainerServer)
         return server
 
+    def dismiss(self) -> None:
+        """They end when they are removed."""
+
     def close(self) -> None:
         """What may be left in Docker, because a call got no answer or a removal failed, the watchdog looks for."""
         with ExitStack() as steps:  # the last one first, each of them whatever another one meets
@@ -334,7 +337,7 @@ class ContainerDeployment(ServersDeployment):
             steps.callback(self._remove_network)
             steps.callback(_side_by_side, [self._container(node).remove for node in self._nodes])
             steps.callback(self._close_links)
-            steps.callback(self._close_fronts)
+            steps.callback(self._close_ways)
         if self._all_made:
             self._owner.docker_is_clean(self._name)
 

@@ -21,6 +21,7 @@ from harness.endpoint.simulated.plan import Plan
 from harness.errors import SetupError
 from harness.fault.link import FaultLink
 from harness.resp.connection import Connection
+from harness.resp.kept import READER, KeptConnections
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
 from harness.runtime.base import Capability, NodeFacts
@@ -59,6 +60,7 @@ class ServersDeployment(ABC):
         self._attached = False
         self._front_ports: dict[str, int] = {}
         self._certificate: Certificate | None = None
+        self.kept = KeptConnections()
         self.cluster = ClusterMap(topology, self.control, self.death)
 
     def attach(self) -> None:
@@ -167,6 +169,10 @@ class ServersDeployment(ABC):
             self._slow_down(node)
 
     @abstractmethod
+    def dismiss(self) -> None:
+        """Nothing more is asked of the servers: they may begin to end."""
+
+    @abstractmethod
     def close(self) -> None:
         """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
 
@@ -194,8 +200,13 @@ class ServersDeployment(ABC):
     def _come_up(self, node: str) -> None:
         """Wait until the server answers, and the simulated product before it, if any."""
         started = self._nodes[node]
-        with started.server.await_answer() as connection:
+        connection = started.server.await_answer()
+        try:
             started.run_id = _run_id(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self.kept.keep(connection, READER)
         product = profile(started.server.plan.node.profile)
         if product.simulated and started.front is None:
             started.front = self._open_front(node, product)
@@ -216,7 +227,9 @@ class ServersDeployment(ABC):
         log = self._folder / f"{len(self._front_ports)}-{self._front_ports[node]}.endpoint.log"
         return SimulatedEndpoint(plan, log, self._owner.popen)
 
-    def _close_fronts(self) -> None:
+    def _close_ways(self) -> None:
+        """The way to the servers: what stands before them, and what is open to them."""
+        self.kept.close()
         for started in self._nodes.values():
             if started.front is not None:
                 self._owner.stop(started.front.process)

@@ -17,6 +17,7 @@ from harness.endpoint.allowed import Scope
 from harness.errors import HarnessError, UsageError
 from harness.fault.link import FaultLink
 from harness.resp.connection import Connection
+from harness.resp.kept import KeptConnections
 from harness.runtime.base import Capability, LinkOpener, NodeFacts
 from harness.runtime.canary import CanaryLag, Record, canary_key, lag_key, seen, write_canary
 from harness.runtime.identity import Identity, identify, open_endpoint, product
@@ -85,11 +86,15 @@ class ExternalDeployment:
         self.notes: list[str] = []
         self.by_canary: frozenset[str] = frozenset()
         self._naming = naming
+        self.kept = KeptConnections()  # and nothing ever is: each proves itself anew
         self._proof, self._endpoints, self._opened = proof, endpoints, opened
         self._proved = False
         for node, endpoint in endpoints.items():
             if endpoint.scope is not None:
                 endpoint.scope.server = None if self.no_fence(node) else self._identity(node).run_id
+
+    def dismiss(self) -> None:
+        """They go on."""
 
     def attach(self) -> None:
         """Prove that each replica follows its primary; SetupError, with nothing left behind, where one does not."""

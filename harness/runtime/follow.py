@@ -21,6 +21,7 @@ from harness.errors import HarnessError, SetupError
 from harness.replication import ReplicationInfo
 from harness.replication_log import refusal
 from harness.resp.connection import CannotConnect, ConnectionLost
+from harness.resp.kept import KeptConnections
 from harness.resp.replication_info import info_fields, parse_replication, replicate_from, sync_bytes
 from harness.resp.replies import ErrorReply
 from harness.runtime.readiness import WaitedTooLongError, wait_until
@@ -39,6 +40,7 @@ class Attachable(Protocol):
     """What is needed of started servers."""
 
     topology: Topology
+    kept: KeptConnections
 
     def control(self, node: str) -> Endpoint: ...
 
@@ -210,7 +212,7 @@ class Attachment:
 
     def view(self, node: str) -> NodeView:
         if node not in self._views:
-            self._views[node] = self._stack.enter_context(NodeView(self.servers.control(node)))
+            self._views[node] = self._stack.enter_context(NodeView(self.servers.control(node), kept=self.servers.kept))
         return self._views[node]
 
     def _end_of_log(self, node: str) -> str:

@@ -99,11 +99,15 @@ class LocalDeployment(ServersDeployment):
         name = f"{link.source}-{link.target}-{plan.host}-{port}"  # no two deployments share an address and port
         self._proxied[link] = opener.open_link(name, (plan.host, port), plan.host)
 
-    def close(self) -> None:
-        """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
-        self._close_fronts()
+    def dismiss(self) -> None:
+        """Kill them all; `close` waits for their ends."""
         for server in self._servers:
             server.condemn()
+
+    def close(self) -> None:
+        """Every step is taken, whatever another one meets; servers hold nothing that is worth an orderly end."""
+        self._close_ways()
+        self.dismiss()
         for server in self._servers:
             server.kill()
         try:

@@ -75,6 +75,13 @@ def holder_of(host: str, port: int) -> str | None:
     return None
 
 
+def refuses(host: str, port: int) -> bool:
+    """Whether nobody listens there yet; asked with little work, since a server may be starting beside us."""
+    with socket.socket() as probe:
+        probe.setblocking(False)
+        return probe.connect_ex((host, port)) == errno.ECONNREFUSED
+
+
 def _random_address() -> str:
     chance = random.SystemRandom()
     return f"127.{chance.randint(1, 254)}.{chance.randint(1, 254)}.{chance.randint(2, 254)}"

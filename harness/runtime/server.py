@@ -18,7 +18,7 @@ from harness.errors import SetupError
 from harness.resp.connection import AccessRefused, CannotConnect, Connection, ConnectionLost
 from harness.resp.replication_info import info_fields
 from harness.resp.replies import ErrorReply
-from harness.runtime.loopback import holder_of
+from harness.runtime.loopback import holder_of, refuses
 from harness.runtime.owner import Owner
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.runtime.server_config import ServerPlan, server_config, sync_leftover
@@ -34,6 +34,8 @@ class Server(ABC):
     """A server that this process starts, wherever it runs. plan may be replaced while it doesn't run. Errors are
     SetupErrors with the log's last lines and the cause; no password stands in them.
     """
+
+    listens_here = False  # whether it listens on a numeric address of this machine itself
 
     def __init__(self, plan: ServerPlan, engine: str, origin: str) -> None:
         self.plan, self.engine, self.origin = plan, engine, origin
@@ -91,6 +93,9 @@ class Server(ABC):
         def answering() -> Connection | None:
             if cause := self.death():
                 raise SetupError(cause)
+            if self.listens_here and refuses(self.plan.host, self.plan.port):
+                seen[0] = f"nobody listens on {self.control.address} yet"
+                return None
             try:
                 connection = Connection(self.control, timeout_s=STOP_S)
             except AccessRefused as error:
@@ -157,6 +162,8 @@ class Server(ABC):
 
 class ProcessServer(Server):
     """A server as a process of this machine."""
+
+    listens_here = True
 
     def __init__(self, plan: ServerPlan, engine: Engine, owner: Owner) -> None:
         super().__init__(plan, engine.name, engine.origin)

@@ -25,6 +25,7 @@ WINDOW = 3  # sends in flight
 MOST_COMMANDS = 20_000  # a send of a pipeline
 VARIADIC_COMMANDS = 1000  # a send, at most
 VARIADIC_ELEMENTS = 10_000  # a send is full with these
+FIRST_ELEMENTS = 1000  # the first one; then as many as were sent before: a server works while more is being made
 SHAPES = ("single", "pipeline", "variadic", "multi")
 _BEGIN, _END = encode.command("MULTI"), encode.command("EXEC")
 
@@ -154,7 +155,7 @@ class Numbered:
 
     def _variadic(self, connection: int, allowed: int) -> tuple[bytes, NumberedSend]:
         parts: list[Commands] = []
-        start, most = self._next, min(allowed, VARIADIC_ELEMENTS)
+        start, most = self._next, min(allowed, max(FIRST_ELEMENTS, min(self._next, VARIADIC_ELEMENTS)))
         while self._next - start < most and len(parts) < VARIADIC_COMMANDS and not self.finished:
             parts += self.take(self._batch())
         payload = b"".join([self._dialect.together(part.first, part.elements) for part in parts])
