@@ -17,9 +17,11 @@ from harness.compare.detail import (
 from harness.compare.exchange import RARE, same_until
 from harness.compare.lanes import scanned
 from harness.compare.model import Finding, Subject, shown
+from harness.compare.settle import replies_of
 from harness.compare.state import Progress, resume, save
 from harness.compare.streams import next_id
 from harness.compare.work import Found, Large
+from harness.resp.replies import ErrorReply
 from harness.slots import slot_of as slot
 
 
@@ -176,3 +178,22 @@ def test_what_follows_is_no_part_of_an_answer() -> None:
 def test_two_sides_that_refuse_the_same_agree_on_nothing(sent: bytes, same: bool, step: int) -> None:
     one, other = Bytes(sent + MARK, step), Bytes(sent + MARK, step)
     assert same_until(one, other, MARK).same is same  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("raw", "replies"),
+    [
+        (b"*2\r\n$1\r\na\r\n$0\r\n\r\n", [[b"a", b""]]),
+        (b"*2\r\n$3\r\n\r\nx\r\n$1\r\nb\r\n", [[b"\r\nx", b"b"]]),
+        (b"*2\r\n$-1\r\n$5\r\n$1\r\na\r\n", [[None, b"$1\r\na"]]),  # as many line ends as two strings have
+        (b"*0\r\n", [[]]),
+        (b"*-1\r\n", [None]),
+        (b"*2\r\n:1\r\n$1\r\na\r\n", [[1, b"a"]]),
+        (b"*1\r\n*1\r\n$1\r\na\r\n", [[[b"a"]]]),
+        (b"$1\r\na\r\n", [b"a"]),
+        (b":7\r\n:8\r\n", [7, 8]),
+    ],
+)
+def test_replies_of_whole_answers(raw: bytes, replies: list[object]) -> None:
+    assert replies_of(raw, len(replies)) == replies
+    assert str(replies_of(b"-WRONGTYPE no\r\n", 1)) == str([ErrorReply("WRONGTYPE no")])
