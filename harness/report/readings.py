@@ -107,7 +107,7 @@ def newest_first(*paths: Path) -> Iterator[bytes]:
     size = 0
     block: list[bytes] = []
     runs = _runs_from_the_end(paths[0]) if len(paths) == 1 else merged([_runs_from_the_end(path) for path in paths])
-    for run in runs:
+    for run in _joined(runs):
         for part in _printed(run):
             block.append(part)
             size += len(part)
@@ -116,6 +116,21 @@ def newest_first(*paths: Path) -> Iterator[bytes]:
                 block, size = [], 0
     if block:
         yield b"".join(block)
+
+
+def _joined(runs: Iterator[Run]) -> Iterator[Run]:
+    """The same values from the newest on, numbers that go on from one run to the next in one, a block at most."""
+    before: Run | None = None
+    for run in runs:
+        if before is not None:
+            on = before.raw is None and run.raw is None and run.first + run.count == before.first
+            if on and before.count + run.count <= _VALUES_A_BLOCK:
+                before = Run(run.first, before.count + run.count)
+                continue
+            yield before
+        before = run
+    if before is not None:
+        yield before
 
 
 def merged(files: Sequence[Iterator[Run]]) -> Iterator[Run]:
