@@ -219,7 +219,7 @@ class Drawing:
     def _judged(self, draw: Draw) -> Verdict:
         made, tally = self._make(draw), self.tally
         tally.examples += 1
-        tally.counts = _sum(tally.counts, count_elements(made.evidence.streams))
+        tally.counts += count_elements(made.evidence.streams)
         tally.last = made
         if failure(made.verdict):
             tally.failed[draw] = made.verdict
@@ -314,10 +314,6 @@ class Drawing:
     def _close(self) -> None:
         self._stage = self._views = self._kept = None
         self._opened.close()
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(one.acknowledged + other.acknowledged, one.failed + other.failed, one.unknown + other.unknown)
 
 
 def _draws(tally: Tally, intermittent: bool) -> Draws:

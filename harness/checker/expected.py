@@ -264,6 +264,8 @@ def _check_account(draft: _Draft, numbers: Values) -> None:
             raise UnusableLedgerError(f"the ledger has two commands for element {first} that can have worked")
     accounted = _merged(sorted(worked + draft.refused))
     written = _merged((first, first + count - 1) for first, count in numbers.runs())
+    if accounted == written:
+        return
     for first, _ in _beyond(written, accounted):
         raise UnusableLedgerError(f"the ledger does not say how element {first} of {numbers.count} ended")
     for first, last in _beyond(accounted, written):

@@ -17,11 +17,23 @@ class FaultProxyFacts:
 
 @dataclass(frozen=True)
 class Counts:
-    """Elements by the outcome of their commands: answered with success, surely refused, and neither."""
+    """Elements by the outcome of their commands: answered with success, surely refused, and neither. redirected: those
+    that were answered with MOVED, ASK or TRYAGAIN, each time that they were, by the answer.
+    """
 
     acknowledged: int = 0
     failed: int = 0
     unknown: int = 0
+    redirected: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Counts) -> Counts:
+        answers = sorted({*self.redirected, *other.redirected})
+        return Counts(
+            self.acknowledged + other.acknowledged,
+            self.failed + other.failed,
+            self.unknown + other.unknown,
+            {each: self.redirected.get(each, 0) + other.redirected.get(each, 0) for each in answers},
+        )
 
 
 @dataclass(frozen=True)

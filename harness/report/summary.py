@@ -49,7 +49,7 @@ def summarize(loaded: LoadedScenario, evidence: Evidence, verdict: Verdict, fact
         "unknown": counts.unknown,
         "read": _read(evidence),
         "newest_first": _newest_of_each_node(loaded.scenario, evidence),
-        "redirected": count_redirected(evidence.streams),
+        "redirected": dict(counts.redirected),
         "shards": _shards(evidence, verdict),
         "converged": {
             convergence.node: {
@@ -82,26 +82,19 @@ def summarize_failure(loaded: LoadedScenario, message: str, exit_code: ExitCode,
 
 def count_elements(streams: Iterable[Stream]) -> Counts:
     """Elements by how they ended, summed over the ledgers. What was refused and then sent again did not fail."""
-    acknowledged = failed = unknown = 0
+    counts = Counts()
     for stream in streams:
         totals = {Acknowledged: 0, Refused: 0, Unanswered: 0}
+        redirected: dict[str, int] = {}
         for entry in stream.entries():
             if isinstance(entry, (Acknowledged, Refused, Unanswered)):
                 totals[type(entry)] += entry.last - entry.first + 1
-        acknowledged, unknown = acknowledged + totals[Acknowledged], unknown + totals[Unanswered]
-        never_sent_again = stream.values - totals[Acknowledged] - totals[Unanswered]
-        failed += min(totals[Refused], max(0, never_sent_again))
-    return Counts(acknowledged, failed, unknown)
-
-
-def count_redirected(streams: Iterable[Stream]) -> dict[str, int]:
-    """Elements of commands that were answered with MOVED, ASK or TRYAGAIN, each time that they were, by the answer."""
-    found: dict[str, int] = {}
-    for stream in streams:
-        for entry in stream.entries():
             if isinstance(entry, Refused) and (answer := REDIRECTION.search(entry.error)):
-                found[answer[0]] = found.get(answer[0], 0) + entry.last - entry.first + 1
-    return dict(sorted(found.items()))
+                redirected[answer[0]] = redirected.get(answer[0], 0) + entry.last - entry.first + 1
+        never_sent_again = stream.values - totals[Acknowledged] - totals[Unanswered]
+        failed = min(totals[Refused], max(0, never_sent_again))
+        counts += Counts(totals[Acknowledged], failed, totals[Unanswered], redirected)
+    return counts
 
 
 def newest(runs: Iterable[Run], count: int) -> list[str]:
