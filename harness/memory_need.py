@@ -7,43 +7,49 @@ is left looks like lost values. So a run that cannot fit is refused with the sum
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import SetupError
-from harness.scenario.model import Scenario
+from harness.kinds import HASH, KINDS, LIST, SET, SORTED_SET, STREAM, STRING, DataType
+from harness.scenario.loader import LoadedScenario
+from harness.scenario.model import Workload
+from harness.topology import Node, Topology
+from harness.workload.dialect import DIALECTS, Style
 
-BYTES_A_VALUE = {
-    "list_append": 7,
-    "sorted_set": 94,
-}  # numbers: 5 to 6 and the list's own nodes; member, score, skip list
+# The most that benchmarks/server_memory.py saw on six engines. A string that grows is copied into larger and larger
+# blocks, and an engine may keep the old ones for a while.
+BYTES_A_VALUE: Mapping[DataType, int] = {LIST: 7, SORTED_SET: 130, STRING: 120, STREAM: 20, HASH: 90, SET: 80}
 BYTES_A_SERVER = 10_000_000
-BYTES_SENT_A_VALUE = 32
-REPLICA_BUFFER = 256_000_000  # the servers' own limit for what waits for one replica
+BACKLOG = 10 << 20  # bytes; what a server keeps for replicas that come back, where nothing else is configured
+REPLICA_BUFFER = 256 << 20  # likewise, what may wait for one replica
 SMALL = 64_000_000  # bytes; what needs no more is not looked into
-_UNKNOWN_KIND = 100
+_UNITS = {"b": 1, "k": 1000, "kb": 1 << 10, "m": 10**6, "mb": 1 << 20, "g": 10**9, "gb": 1 << 30}
 _GB = 1e9
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a run's servers need at most, in bytes. data: a server's; buffers: of all primaries, during a full sync."""
+    """What a run's servers need at most, in bytes. data: all values once; copies: how often they are held; buffers: of
+    all servers, for replicas that come back, and for what waits during a full sync.
+    """
 
     servers: int
     values: int
     data: int
+    copies: int
     buffers: int
 
     @property
     def total(self) -> int:
-        return self.servers * (self.data + BYTES_A_SERVER) + self.buffers
+        return self.copies * self.data + self.servers * BYTES_A_SERVER + self.buffers
 
     def __str__(self) -> str:
         return (
-            f"{_gb(self.total)}: {self.servers} servers with {self.values:,} values in {_gb(self.data)} each, "
-            f"{_gb(self.servers * BYTES_A_SERVER)} for the programs and {_gb(self.buffers)} for what waits during a "
-            "full sync"
+            f"{_gb(self.total)}: {self.servers} servers with {self.copies} times {self.values:,} values in "
+            f"{_gb(self.data)}, {_gb(self.servers * BYTES_A_SERVER)} for the programs and {_gb(self.buffers)} for "
+            "backlogs and what waits during a full sync"
         )
 
 
@@ -55,25 +61,66 @@ class Available:
     by: str
 
 
-def memory_need(scenario: Scenario, part: str = "written") -> Need:
+def memory_need(loaded: LoadedScenario, part: str = "written") -> Need:
     """The prediction for what is written, or for the largest draw of the property."""
-    loads = [(load.kind, load.values) for load in (*scenario.preload, *scenario.workloads())]
+    scenario, topology = loaded.scenario, loaded.topology
+    loads = [(load, load.values) for load in (*scenario.preload, *scenario.workloads())]
     if part == "property" and scenario.property is not None:
         first = len(scenario.preload)
         loads[first] = (loads[first][0], scenario.property.values.max)
-    values = sum(count for _, count in loads)
-    links = sum(1 for node in scenario.topology.nodes.values() if node.replica_of)
+    sent = sum(count * _bytes_sent(load, count) for load, count in loads)
+    shards = len(topology.primaries) if topology.is_cluster else 1
+    copies = len(topology.nodes) // shards
     return Need(
-        servers=len(scenario.topology.nodes),
-        values=values,
-        data=sum(count * BYTES_A_VALUE.get(kind, _UNKNOWN_KIND) for kind, count in loads),
-        buffers=links * min(values * BYTES_SENT_A_VALUE, REPLICA_BUFFER),
+        servers=len(topology.nodes),
+        values=sum(count for _, count in loads),
+        data=sum(count * BYTES_A_VALUE[KINDS[load.kind]] for load, count in loads),
+        copies=copies,
+        buffers=_backlogs(topology, sent, copies) + _waiting(topology, sent, copies),
     )
 
 
-def require_memory(scenario: Scenario, part: str = "written", available: Available | None = None) -> None:
+def _bytes_sent(load: Workload, count: int) -> int:
+    """The command that writes one value, the longest."""
+    return len(DIALECTS[load.kind](load.key.encode(), Style(load.push, load.scores)).singles(max(1, count), 1))
+
+
+def _backlogs(topology: Topology, sent: int, copies: int) -> int:
+    """No server keeps more than was sent, and all shards of a cluster together no more than that for each copy."""
+    sizes = (_size(_directive(node, "repl-backlog-size"), BACKLOG) for node in topology.nodes.values())
+    return min(sum(min(size, sent) for size in sizes), copies * sent)
+
+
+def _waiting(topology: Topology, sent: int, copies: int) -> int:
+    """What waits for replicas while they take a full sync: an unlimited buffer may hold all that is sent."""
+    sources = (topology.nodes[link.source] for link in topology.replication_links)
+    return min(sum(min(_replica_limit(node) or sent, sent) for node in sources), (copies - 1) * sent)
+
+
+def _replica_limit(node: Node) -> int:
+    """Bytes that may wait for one replica of this node, 0 where nothing limits them."""
+    words = (_directive(node, "client-output-buffer-limit") or "").lower().split()
+    for kind, hard in zip(words[::4], words[1::4], strict=False):
+        if kind not in ("normal", "pubsub"):  # the third class has two names
+            return _size(hard, REPLICA_BUFFER)
+    return REPLICA_BUFFER
+
+
+def _directive(node: Node, name: str) -> str | None:
+    return next((value for directive, value in reversed(node.directives) if directive.lower() == name), None)
+
+
+def _size(text: str | None, default: int) -> int:
+    """Bytes, as servers read "256mb"; what they would refuse is left to them."""
+    plain = (text or "").strip().strip("\"'").lower()
+    digits = plain.rstrip("bkmg")
+    unit = _UNITS.get(plain[len(digits) :] or "b")
+    return int(digits) * unit if digits.isdecimal() and unit is not None else default
+
+
+def require_memory(loaded: LoadedScenario, part: str = "written", available: Available | None = None) -> None:
     """SetupError with the sum where a large run's servers cannot fit. available: None to ask this machine."""
-    need = memory_need(scenario, part)
+    need = memory_need(loaded, part)
     if need.total <= SMALL:
         return
     here = available or available_memory()

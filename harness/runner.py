@@ -85,7 +85,7 @@ class Clock:
 def run(loaded: LoadedScenario, options: Options, *, part: str = "written", progress: Progress | None = None) -> Result:
     """Run one part of a scenario, "written" or "property". Failures that are no verdict are raised (harness.errors)."""
     if options.runtime_name() != "external":
-        require_memory(loaded.scenario, part)
+        require_memory(loaded, part)
     if part == "property":
         from harness.property_run import run_property  # here, since Hypothesis is loaded only where it draws
 

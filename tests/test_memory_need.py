@@ -32,43 +32,93 @@ def load_text(folder: Path, text: str):
 
 
 @pytest.fixture
-def scenario(tmp_path: Path):
-    return lambda text: load_text(tmp_path, text).scenario
+def loaded(tmp_path: Path):
+    return lambda text: load_text(tmp_path, text)
 
 
-def test_both_servers_hold_every_value_and_the_primary_a_buffer_of_at_most_the_servers_limit(scenario):
-    need = memory_need(scenario(PAIR))
-
-    assert need == Need(servers=2, values=100_000_000, data=700_000_000, buffers=256_000_000)
-    assert need.total == 2 * (700_000_000 + 10_000_000) + 256_000_000
+COMMAND = len("*3 $5 RPUSH $1 k $9 100000000".replace(" ", "\r\n")) + 2  # the longest of a hundred million
+BACKLOGS, WAITING = 2 * (10 << 20), 256 << 20
 
 
-def test_preloads_count_and_each_replica_has_a_buffer_of_its_own(scenario):
-    assert memory_need(scenario(FAN_OUT)) == Need(
-        servers=3, values=101_000_000, data=707_000_000, buffers=2 * 256_000_000
+def test_both_servers_hold_every_value_and_what_waits_has_the_servers_own_limits(loaded):
+    need = memory_need(loaded(PAIR))
+
+    assert need == Need(servers=2, values=100_000_000, data=700_000_000, copies=2, buffers=BACKLOGS + WAITING)
+    assert need.total == 2 * 700_000_000 + 2 * 10_000_000 + BACKLOGS + WAITING
+
+
+def test_preloads_count_and_each_replica_has_a_buffer_of_its_own(loaded):
+    assert memory_need(loaded(FAN_OUT)) == Need(
+        servers=3, values=101_000_000, data=707_000_000, copies=3, buffers=3 * (10 << 20) + 2 * WAITING
     )
 
 
-def test_a_small_run_needs_no_more_buffer_than_it_sends(scenario):
-    assert memory_need(scenario(PAIR.replace("100000000", "1000"))) == Need(2, 1000, 7000, 32_000)
+def test_a_small_run_needs_no_more_buffer_than_it_sends(loaded):
+    sent = 1000 * (COMMAND - len("00000"))  # and the length of "1000" has one digit, as that of "100000000"
+    assert memory_need(loaded(PAIR.replace("100000000", "1000"))) == Need(2, 1000, 7000, 2, (2 + 1) * sent)
 
 
-def test_a_property_needs_what_its_largest_draw_does(scenario):
-    assert memory_need(scenario(PAIR), "property") == Need(2, 5000, 35_000, 160_000)
+def test_a_property_needs_what_its_largest_draw_does(loaded):
+    need = memory_need(loaded(PAIR), "property")
+    assert (need.values, need.data, need.copies) == (5000, 35_000, 2)
 
 
-def test_what_fits_is_not_refused(scenario):
-    require_memory(scenario(PAIR), available=Available(1_676_000_000, "MemAvailable"))
+@pytest.mark.parametrize(
+    ("kind", "bytes_a_value"),
+    [("list_append", 7), ("sorted_set", 130), ("string", 120), ("stream", 20), ("hash", 90), ("set", 80)],
+)
+def test_each_type_has_its_own_size(loaded, kind, bytes_a_value):
+    text = PAIR.replace("list_append", kind).replace("100000000", "1000000")
+    assert memory_need(loaded(text)).data == 1_000_000 * bytes_a_value
 
 
-def test_what_cannot_fit_is_refused_with_the_sum(scenario):
+CLUSTER = PAIR.replace("nodes: {a: {role: primary}, b: {replica_of: a}}", "cluster: {shards: 3, replicas: 2}").replace(
+    "property: {values: {min: 0, max: 5000}}\n", ""
+)
+
+
+@pytest.mark.parametrize(("kind", "bytes_a_value"), [("sharded_list", 7), ("sharded_sorted_set", 130)])
+def test_a_cluster_holds_every_value_once_a_primary_and_once_a_replica(loaded, kind, bytes_a_value):
+    sharded = CLUSTER.replace("list_append", kind).replace("key: k", 'key: "k:{n}"')
+    data = 100_000_000 * bytes_a_value
+    assert memory_need(loaded(sharded)) == Need(9, 100_000_000, data, 3, 9 * (10 << 20) + 6 * (256 << 20))
+
+
+def test_a_cluster_that_cannot_fit_is_refused(loaded):
+    with pytest.raises(SetupError, match=r"3\.89 GB: 9 servers with 3 times 100,000,000 values in 0\.70 GB"):
+        require_memory(loaded(CLUSTER), available=Available(3_000_000_000, "MemAvailable"))
+    require_memory(loaded(CLUSTER), available=Available(5_000_000_000, "MemAvailable"))
+
+
+@pytest.mark.parametrize(
+    ("directive", "buffers"),
+    [
+        ("repl-backlog-size: 256mb", (256 << 20) + (10 << 20) + WAITING),
+        ("Repl-Backlog-Size: 1G", 10**9 + (10 << 20) + WAITING),
+        ("repl-backlog-size: 16384", 16384 + (10 << 20) + WAITING),
+        ("repl-backlog-size: 900gb", COMMAND * 100_000_000 + (10 << 20) + WAITING),  # all that is sent, and no more
+        ('client-output-buffer-limit: "normal 0 0 0 replica 1mb 1mb 60"', BACKLOGS + (1 << 20)),
+        ('client-output-buffer-limit: "slave 0 0 0"', BACKLOGS + COMMAND * 100_000_000),
+        ('client-output-buffer-limit: "pubsub 1mb 1mb 60"', BACKLOGS + WAITING),
+    ],
+)
+def test_what_the_primary_is_configured_to_keep_counts(loaded, directive, buffers):
+    text = PAIR.replace("a: {role: primary}", f"a: {{role: primary, config: {{{directive}}}}}")
+    assert memory_need(loaded(text)).buffers == buffers
+
+
+def test_what_fits_is_not_refused(loaded):
+    require_memory(loaded(PAIR), available=Available(1_710_000_000, "MemAvailable"))
+
+
+def test_what_cannot_fit_is_refused_with_the_sum(loaded):
     with pytest.raises(SetupError) as refused:
-        require_memory(scenario(PAIR), available=Available(1_200_000_000, "MemAvailable"))
+        require_memory(loaded(PAIR), available=Available(1_200_000_000, "MemAvailable"))
 
     assert str(refused.value) == (
-        "the servers of this run need about 1.68 GB: 2 servers with 100,000,000 values in 0.70 GB each, 0.02 GB for "
-        "the programs and 0.26 GB for what waits during a full sync; 1.20 GB are free here (MemAvailable). Write fewer "
-        "values (--set workload.values=…), or use a machine with more memory"
+        "the servers of this run need about 1.71 GB: 2 servers with 2 times 100,000,000 values in 0.70 GB, 0.02 GB for "
+        "the programs and 0.29 GB for backlogs and what waits during a full sync; 1.20 GB are free here (MemAvailable)."
+        " Write fewer values (--set workload.values=…), or use a machine with more memory"
     )
     assert refused.value.exit_code is ExitCode.MACHINE_LACKS
 
@@ -76,7 +126,7 @@ def test_what_cannot_fit_is_refused_with_the_sum(scenario):
 def test_a_run_that_cannot_fit_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("harness.memory_need.available_memory", lambda: Available(1_000_000, "a test"))
 
-    with pytest.raises(SetupError, match=r"100,000,000 values in 0\.70 GB each.* 0\.00 GB are free here \(a test\)"):
+    with pytest.raises(SetupError, match=r"2 times 100,000,000 values in 0\.70 GB.* 0\.00 GB are free here \(a test\)"):
         run(load_text(tmp_path, PAIR), Options(out=tmp_path / "runs"))
 
     assert not (tmp_path / "runs").exists()
