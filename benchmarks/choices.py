@@ -228,6 +228,14 @@ def seconds(way: Way) -> float:
     return told if isinstance(told, float) else time.perf_counter() - began
 
 
+ALIGN = ("left", "right", "right", "right")
+
+
+def rate_row(name: str, values: int, took: list[float]) -> tuple[str, ...]:
+    """Median, least and most."""
+    return name, *(f"{values / each / 1e6:,.2f}" for each in (median(took), max(took), min(took)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--values", type=int, default=1_000_000)
@@ -238,10 +246,11 @@ def main() -> None:
     with open_pair(Options()) as pair:
         for ways in (builders(values), writers(pair, values), readers(pair, values)):
             taken = in_turns({name: partial(seconds, way) for name, way in ways.items()}, options.rounds)
-            rates = {name: values / median(took) / 1e6 for name, took in taken.items()}
-            rows += [(name, f"{rate:,.2f}") for name, rate in sorted(rates.items(), key=lambda each: each[1])]
+            rows += [
+                rate_row(name, values, took) for name, took in sorted(taken.items(), key=lambda each: -median(each[1]))
+            ]
     print(f"{machine_line()}; {values:,} values, medians of {options.rounds}\n")
-    print(tabulate(rows, headers=("way", "M values/s"), disable_numparse=True, colalign=("left", "right")))
+    print(tabulate(rows, headers=("way", "M values/s", "min", "max"), disable_numparse=True, colalign=ALIGN))
     if missing:
         print(f"\nnot installed: {', '.join(missing)}")
 

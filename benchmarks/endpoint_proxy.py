@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import socket
-import statistics
 import threading
 import time
+from statistics import median
 
 from tabulate import tabulate
 
@@ -87,23 +87,28 @@ def main() -> None:
         through = direct.with_address(direct.host, endpoint.wait_ready())
         ways = {"direct": direct, f"simulated {options.profile}": through}
         seconds: dict[tuple[str, str], list[float]] = {}
-        for _ in range(options.rounds):
-            for name, to in ways.items():
+        for number in range(options.rounds):
+            for name, to in list(ways.items())[:: -1 if number % 2 else 1]:
                 with Connection(direct) as connection:
                     connection.command("DEL", KEY)
                 commands = -(-options.values // A_COMMAND)
                 seconds.setdefault(("variadic write", name), []).append(write(to, data, commands))
                 seconds.setdefault(("LRANGE drain", name), []).append(drain(to, options.values, size))
-        print(
-            tabulate(table(seconds), headers=["what", "way", "best s", "median s", "÷ direct (best)"], floatfmt=".3f")
-        )
+        print(tabulate(table(seconds), headers=HEADERS, floatfmt=".3f"))
 
 
-def table(seconds: dict[tuple[str, str], list[float]]) -> list[tuple[str, str, float, float, float]]:
-    return [
-        (what, name, min(taken), statistics.median(taken), min(taken) / min(seconds[what, "direct"]))
-        for (what, name), taken in seconds.items()
-    ]
+HEADERS = ("what", "way", "median s", "÷ direct", "min", "max", "best ÷ best")
+
+
+def table(seconds: dict[tuple[str, str], list[float]]) -> list[tuple[str, str, float, float, float, float, float]]:
+    """Ratios round by round: their median, least and most."""
+    rows = []
+    for (what, name), taken in seconds.items():
+        direct = seconds[what, "direct"]
+        ratios = [mine / other for mine, other in zip(taken, direct, strict=True)]
+        best = min(taken) / min(direct)
+        rows.append((what, name, median(taken), median(ratios), min(ratios), max(ratios), best))
+    return rows
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ class Floor(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether it can also write a sorted set, and print a list."""
+        """Whether it compares what it reads, can write a sorted set, and print a list. No goal is set by one that does
+        not.
+        """
 
     def write(self, to: Endpoint, key: str, values: int) -> float: ...
 
@@ -75,7 +77,9 @@ class CompiledFloor:
 
 @dataclass(frozen=True)
 class BenchmarkFloor:
-    """redis-benchmark or valkey-benchmark: the same commands, one value in all of them, and nothing is compared."""
+    """redis-benchmark or valkey-benchmark: the same commands, one value in all of them, nothing is compared, and what
+    is read is the beginning of the list, again and again.
+    """
 
     program: str
     name: str = "redis-benchmark"
