@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +20,7 @@ from harness.resp.connection import Connection
 from harness.runner import run
 from harness.runtime.container import ContainerDeployment
 from harness.runtime.isolation import ISOLATE, why_no_isolation
-from harness.runtime.labels import OWNER
+from harness.runtime.labels import OWNER, RUN
 from harness.runtime.owner import Owner
 from harness.scenario.loader import load
 from harness.slots import slot_of
@@ -128,3 +131,55 @@ def test_what_an_isolated_primary_took_is_lost_and_told(tmp_path: Path) -> None:
     assert all("acknowledged by shard1 from" in found.message for found in result.verdict.anomalies)
     [fault] = result.report["faults"]
     assert (fault["fault"], fault["link"], fault["met"]) == ("isolate", "shard1", True)
+
+
+KILLED = """\
+version: 1
+title: A cluster that is written to for a minute
+topology: {cluster: {shards: 3, replicas: 1}}
+workload: {kind: sharded_list, key: "k:{n}", shards: 6, values: 20000, producers: 3, batch: {shape: variadic, size: 10}}
+faults: [{at: 10%, until: 60s, link: "shard0->shard0-replica0", toxic: latency, latency_ms: 300}]
+"""
+VICTIM = """
+import sys
+from pathlib import Path
+from harness.options import Options
+from harness.runner import run
+from harness.scenario.loader import load
+
+class Told:
+    def phase(self, name):
+        print(name, flush=True)
+
+    def advance(self, done, total):
+        if done >= total:
+            print("written", flush=True)
+
+file, run_id = Path(sys.argv[1]), sys.argv[2]
+options = Options(out=file.parent / "runs", ports="any", runtime="container", run_id=run_id)
+run(load(file), options, progress=Told())
+"""
+
+
+@pytest.mark.parametrize("moment", [pytest.param("start", marks=pytest.mark.slow), "written"])
+def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    """While the cluster forms, and when all is written and a fault is active: nobody but the watchdog can clean up."""
+    run_id, file = f"killed-{os.getpid()}-{moment}", tmp_path / "killed.yaml"
+    file.write_text(KILLED)
+    (temporary := tmp_path / "temporary").mkdir()
+    with docker_client() as client:
+        ours = f"{RUN}={run_id}"
+        victim = subprocess.Popen(
+            [sys.executable, "-c", VICTIM, str(file), run_id],
+            env={**os.environ, "TMPDIR": str(temporary)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert victim.stdout is not None
+            assert any(line.strip() == moment for line in victim.stdout)
+            eventually(lambda: len(inventory(client, ours)["containers"]) >= 6, within_s=60)
+        finally:
+            victim.kill()
+            victim.communicate()
+        eventually(lambda: inventory(client, ours) == NOTHING and not list(temporary.iterdir()), within_s=60)
