@@ -51,13 +51,16 @@ def free_ports(host: str, count: int) -> list[int]:
 def free_cluster_ports(host: str, count: int) -> list[int]:
     """The same for nodes of a cluster, each of which needs a second port for its bus, 10000 above."""
     found: list[int] = []
+    taken: set[int] = set()  # also by the buses of those found
     candidates = iter(random.sample(range(20_000, 55_000), 1000))
     while len(found) < count:
         port = next(candidates, None)
         if port is None:
             raise SetupError(f"{host} has no {count} free ports that are free 10000 above as well")
-        if all(_obstacle(host, each) is None for each in (port, port + 10_000)):
+        both = {port, port + 10_000}
+        if not both & taken and all(_obstacle(host, each) is None for each in both):
             found.append(port)
+            taken |= both
     return found
 
 

@@ -178,7 +178,7 @@ def test_nobody_to_ask() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("shards", "replicas"), [(1, 3), (4, 1), (16, 0)])
+@pytest.mark.parametrize(("shards", "replicas"), [(1, 3), (4, 1), (16, 0), (5, 3), (8, 2), (16, 3)])
 def test_other_shapes(shards: int, replicas: int) -> None:
     """Every slot is owned, every primary has its replicas; so it is again after a share of the slots has moved."""
     with Owner() as owner:

@@ -60,3 +60,9 @@ def test_a_listener_at_one_address_holds_the_port_there_only() -> None:
         port = listener.getsockname()[1]
         assert loopback.holder_of("127.7.7.7", port) is not None
         assert loopback.holder_of("127.7.7.8", port) is None
+
+
+def test_no_node_of_a_cluster_gets_the_port_of_anothers_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback.random, "sample", lambda *_: [20_001, 30_001, 40_001, 21_000, 50_001])
+    host = loopback.own_address(())
+    assert loopback.free_cluster_ports(host, 3) == [20_001, 40_001, 21_000]
