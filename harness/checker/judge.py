@@ -123,10 +123,14 @@ class _Trial:
         """What a node told of a key's length and what it sent of it are equal, whatever else is wrong there."""
         for reading in self.evidence.readings:
             together = self.producers.get(reading.stream)
-            text = contradiction(reading, together[0]) if together and reading.node in self.nodes else ""
-            if text and together and may_be_late(reading, together, self.orders):
+            if not reading.beyond or not together or reading.node not in self.nodes:
+                continue
+            text = contradiction(reading, together[0])
+            if reading.beyond > 0 and self._was_behind(reading.node):
+                self.docket.notes.append(f"{text}; it had not caught up, so that more may have come meanwhile")
+            elif may_be_late(reading, together, self.orders):
                 self.docket.notes.append(f"{text}; commands that broke unfenced may have been executed meanwhile")
-            elif text:
+            else:
                 self.docket.doubts.append(text)
 
     def _lost(self) -> Iterator[Anomaly]:
@@ -253,6 +257,11 @@ class _Trial:
     def _convergence(self, node: str) -> Convergence | None:
         found = [each for each in self.evidence.convergences if each.node == node]
         return found[0] if len(found) == 1 else None
+
+    def _was_behind(self, node: str) -> bool:
+        """Whether it was read although it had not caught up: no verdict calls that valid."""
+        convergence = self._convergence(node)
+        return node not in self.evidence.targets and convergence is not None and not convergence.reached
 
     def _judge_convergence(self, node: str) -> None:
         """A target that was never reached is told as stale where a tail is missing, and else leaves a doubt."""

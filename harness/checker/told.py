@@ -13,13 +13,11 @@ from harness.checker.expected import ExpectedOrder
 
 
 def contradiction(reading: Reading, stream: Stream) -> str:
-    """In words, how the node contradicts itself about this key; "" where it does not."""
-    if not reading.beyond or reading.told is None:
-        return ""
-    kind, unit = stream.data_type, "elements" if reading.size is None else "bytes"
+    """In words, how the node contradicts itself about this key."""
+    kind, unit, told = stream.data_type, "elements" if reading.size is None else "bytes", reading.told or 0
     return (
-        f"{reading.node} contradicts itself: {kind.length} of {stream.key} told {reading.told} {unit}, and "
-        f"{reading.told + reading.beyond} were read"
+        f"{reading.node} contradicts itself: {kind.length} of {stream.key} told {told} {unit}, and "
+        f"{told + reading.beyond} were read"
     )
 
 

@@ -138,6 +138,16 @@ def test_bytes_of_an_unfenced_break_may_come_while_the_key_is_read(told: int, la
     assert any("may have been executed meanwhile" in note for note in found.notes) == late
 
 
+@pytest.mark.parametrize(("told", "exit_code"), [(1, ExitCode.AS_EXPECTED), (3, ExitCode.UNKNOWN)])
+def test_a_node_that_had_not_caught_up_may_get_more_while_it_is_read(told: int, exit_code: ExitCode) -> None:
+    behind = Convergence("b", False, None, "offset 4000 of 5000")
+    held = replace(reading([1, 2]), told=told)
+    found = verdict(evidence(readings=(held,), convergences=(behind,)), anomalies=("stale",))
+    assert (found.outcome, kinds(found), found.exit_code) == (Outcome.INVALID, [Kind.STALE], exit_code)
+    whole = verdict(evidence(readings=(replace(reading([1, 2, 3]), told=told),), convergences=(behind,)))
+    assert whole.outcome is Outcome.UNKNOWN
+
+
 # -- nothing, or not enough, was looked at
 
 
