@@ -3,7 +3,7 @@
    cc -O2 -o compare_floor compare_floor.c && ./compare_floor PORT_A PORT_B
 
    Pages of SCAN on A; of each key TYPE and PTTL, LLEN (on A MEMORY USAGE too), LRANGE on both; then pages of SCAN on B and EXISTS on A. A list
-   longer than 128 is read in pieces of 20,000, four commands in flight, its length and
+   longer than 128 is read in pieces of 20,000, eight commands in flight, its length and
    beginning before and after. It knows lists only, and says how many windows differed. */
 
 #include <arpa/inet.h>
@@ -119,7 +119,7 @@ static void large(Side *a, Side *b, Text *commands, const char *key, size_t size
     frame(a, b, commands, key, size);
     for (long first = 0; first < length;) {
         commands->used = 0;
-        for (int count = 0; count < 4 && first < length; count++, first += 20000)
+        for (int count = 0; count < 8 && first < length; count++, first += 20000)
             piece(commands, key, size, first ? first - 1 : 0, first + 19999);
         ask(a, b, commands);
         compare(a, b);

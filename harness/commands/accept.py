@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from harness.commands.choices import Seconds, options_from, overrides_option, starting_options
+from harness.commands.choices import options_from, overrides_option, starting_options
 from harness.commands.output import Output, aside, must_be_writable
+from harness.commands.seconds import Seconds
 from harness.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,20 +11,6 @@ import click
 from harness.options import RUNTIMES, Options
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-A_DAY_S = 86_400.0
-
-
-class Seconds(click.FloatRange):
-    """From 0 to `most`, and a number: nan would pass every bound."""
-
-    def __init__(self, most: float = A_DAY_S) -> None:
-        super().__init__(0, most)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if (seconds := float(super().convert(value, param, ctx))) != seconds:
-            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
-        return seconds
-
 
 _STARTING = (
     click.option(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.commands.choices import Seconds
 from harness.commands.output import Output, aside, must_be_writable
+from harness.commands.seconds import Seconds
 from harness.errors import UsageError
 
 if TYPE_CHECKING:

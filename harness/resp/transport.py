@@ -8,13 +8,18 @@ from __future__ import annotations
 import os
 import select
 import socket
-import ssl
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from harness.endpoint.address import Endpoint
 from harness.errors import SetupError
 
+if TYPE_CHECKING:
+    import ssl
+
+# By name: `ssl` costs 8 ms to import, and is imported only where there is TLS.
+_TLS_WAITS = frozenset({"SSLWantReadError", "SSLWantWriteError"})
 _SLICE_S = 0.05  # how soon a wait notices that it is interrupted
 
 
@@ -76,18 +81,22 @@ class Transport:
         """How many of these bytes were taken, 0 where none can be now."""
         try:
             return self._socket.send(data)
-        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
+            if type(error).__name__ in _TLS_WAITS:
+                return 0
             raise ConnectionLost(f"{self._endpoint.address}: {_reason(error)}") from error
 
     def receive_some(self, into: memoryview) -> int:
         """How many bytes were put there, 0 where none are here now; ConnectionLost once there will be no more."""
         try:
             count = self._socket.recv_into(into)
-        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
+            if type(error).__name__ in _TLS_WAITS:
+                return 0
             raise ConnectionLost(f"{self._endpoint.address}: {_reason(error)}") from error
         if not count:
             raise ConnectionLost(f"{self._endpoint.address} closed the connection")
@@ -112,7 +121,8 @@ class Transport:
         """A socket to the first of the host's addresses that takes it."""
         host, port = self._endpoint.host, self._endpoint.port
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            name = host.encode() if host.isascii() else host  # as text it would need the tables for other scripts
+            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise CannotConnect(f"cannot connect to {self._endpoint.address}: {_reason(error)}") from error
         reason = "it has no address"
@@ -141,6 +151,8 @@ class Transport:
             raise OSError(number, os.strerror(number))
 
     def _encrypt(self) -> None:
+        import ssl
+
         where = self._endpoint.address
         try:
             context = ssl.create_default_context(cafile=self._endpoint.ca_file)
@@ -157,6 +169,8 @@ class Transport:
             raise CannotConnect(f"{where}: no TLS connection: {_reason(error)}") from error
 
     def _shake_hands(self, encrypted: ssl.SSLSocket) -> None:
+        import ssl
+
         while True:
             try:
                 return encrypted.do_handshake()
