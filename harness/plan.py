@@ -11,7 +11,7 @@ from harness.slots import key_names
 from harness.values import Values, deal, split
 
 DEFAULT_KEYS = 3
-MOST_BLOCKS = 2000  # of one key
+MOST_BLOCKS = 100  # of one key
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,14 @@ def _sharded(name: str, workload: Workload, pattern: str, shards: int) -> list[S
 
 
 def block_size(workload: Workload, keys: int) -> int:
-    """Consecutive values that one key gets: a batch, unless some keys would get nothing, or a key too many blocks."""
+    """Consecutive values that one key gets: a batch, unless some keys would get nothing; several batches where one a
+    block would make too many blocks.
+    """
     batches = workload.batches or (workload.batch,)
     batch = max(size for each in batches for size in each.sizes or (each.size,))
     evenly = max(1, -(-workload.values // keys))
-    return max(min(batch, evenly), -(-evenly // MOST_BLOCKS))
+    block = min(batch, evenly)
+    return block * max(1, -(-evenly // (block * MOST_BLOCKS)))
 
 
 def producers_of(keys: int, producers: int, shards: int) -> list[int]:
