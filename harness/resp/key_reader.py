@@ -21,10 +21,11 @@ from harness.resp.replies import ErrorReply, Reply, Status, Token
 from harness.resp.transport import ConnectionLost
 from harness.values import Values
 
-CHUNK = 16_000  # elements a page: few enough that the replies under way stay in a server's cache
+CHUNK = 10_000  # elements a page: few enough that the replies under way stay in a server's cache
 CHUNK_UP_TO = 3_000_000  # elements of a list; to find a page in a longer one costs a server more, see `page_size`
-PIECE = 4_000  # elements that are compared at once: the client's memory, whatever the chunk
-PAGES_AHEAD = 3  # asked for while one is taken: a server makes a reply whole before any of it leaves, and must not wait
+LARGE_CHUNK = 16_000  # what the pages of longer lists grow from
+PIECE = 5_000  # elements that are compared at once: the client's memory, whatever the chunk
+PAGES_AHEAD = 5  # asked for while one is taken: a server makes a reply whole before any of it leaves, and must not wait
 FAR_S, FAR_AHEAD = 0.001, 12  # where a round trip takes longer than this, more of them
 MAX_LENGTH = (1 << 32) - 1  # of any key, in elements
 MOST_BEYOND = 1_000_000  # elements (at least) that are read beyond the length that the node told
@@ -85,7 +86,7 @@ def page_size(layout: Layout, told: int) -> int:
     """
     if layout.data_type is not LIST or layout.backwards or told <= CHUNK_UP_TO:
         return CHUNK
-    return isqrt(CHUNK * CHUNK * told // CHUNK_UP_TO)
+    return isqrt(LARGE_CHUNK * LARGE_CHUNK * told // CHUNK_UP_TO)
 
 
 class Reader:

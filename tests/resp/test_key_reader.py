@@ -57,7 +57,7 @@ class TestRealServers:
         ]
 
     def test_one_changed_element_divides_the_run_exactly_there(self, server):
-        for index in (0, 1, 3_999, 4_000, 4_001, 15_999, 16_000, 31_999, 32_000, 59_998, 59_999):
+        for index in (0, 1, 4_999, 5_000, 5_001, 9_999, 10_000, 29_999, 30_000, 59_998, 59_999):
             fill(server, "list", *range(1, 60_001))
             with Connection(server) as connection:
                 connection.command("LSET", "list", index, 99_999_999)
@@ -189,12 +189,12 @@ class TestLies:
 @pytest.mark.parametrize(
     ("layout", "told", "size"),
     [
-        (ListLayout(), 0, 16_000),
-        (ListLayout(), 3_000_000, 16_000),
+        (ListLayout(), 0, 10_000),
+        (ListLayout(), 3_000_000, 10_000),
         (ListLayout(), 12_000_000, 32_000),
         (ListLayout(), 300_000_000, 160_000),
-        (ListLayout("left"), 300_000_000, 16_000),
-        (SortedSetLayout(), 300_000_000, 16_000),
+        (ListLayout("left"), 300_000_000, 10_000),
+        (SortedSetLayout(), 300_000_000, 10_000),
     ],
 )
 def test_pages_of_a_very_long_list_grow_with_the_root_of_its_length(layout, told, size):
