@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -28,20 +28,24 @@ Record = Callable[[float, str, float, int], None]  # seconds since start, node, 
 
 @dataclass(frozen=True)
 class Followed:
-    """A primary and the replicas that are compared with it, by their control endpoints."""
+    """A primary and the replicas that are compared with it, by their control endpoints. streams: the keys whose lengths
+    must never shrink on these replicas; apart: they may be in several slots of a cluster.
+    """
 
     primary: Endpoint
     replicas: Mapping[str, Endpoint]
+    streams: Mapping[str, KeyRef] = field(default_factory=dict)
+    apart: bool = False
 
 
 class LagSampler:
-    """streams: the lists whose lengths must never shrink, on every replica."""
+    """Looks at all of them in turn."""
 
-    def __init__(self, followed: Sequence[Followed], streams: Mapping[str, KeyRef], record: Record) -> None:
+    def __init__(self, followed: Sequence[Followed], record: Record) -> None:
         self._ended = threading.Event()
         self._interval_s = INTERVAL_S
         ended = self._ended.is_set
-        self._groups = [_Group(each, streams, record, time.monotonic(), ended) for each in followed]
+        self._groups = [_Group(each, record, time.monotonic(), ended) for each in followed]
         self._thread = threading.Thread(target=self._sample_until_ended, name="lag sampler", daemon=True)
 
     def __enter__(self) -> Self:
@@ -100,14 +104,14 @@ class _Group:
     def __init__(
         self,
         followed: Followed,
-        streams: Mapping[str, KeyRef],
         record: Record,
         started: float,
         interrupted: Callable[[], bool],
     ) -> None:
-        self._keys, self._record, self._started = tuple(streams.values()), record, started
+        self._keys, self._record, self._started = tuple(followed.streams.values()), record, started
+        self._apart = followed.apart
         self._curve = LagCurve()
-        self._shrinking = {node: ShrinkWatch(node, tuple(streams)) for node in followed.replicas}
+        self._shrinking = {node: ShrinkWatch(node, tuple(followed.streams)) for node in followed.replicas}
         self._primary = NodeView(followed.primary, interrupted=interrupted)
         self._replicas = {
             node: NodeView(endpoint, interrupted=interrupted) for node, endpoint in followed.replicas.items()
@@ -135,9 +139,11 @@ class _Group:
             self.close()
 
     def ask_replicas(self) -> None:
-        if not self._keys:  # else it takes a transaction
-            for view in self._replicas.values():
+        for view in self._replicas.values():
+            if not self._keys:
                 view.ask_info("replication")
+            elif self._apart:  # else it takes a transaction
+                view.ask_lengths(self._keys)
 
     def take_replicas(self) -> None:
         self._seen = [(node, self._look(view), time.monotonic()) for node, view in self._replicas.items()]
@@ -161,6 +167,8 @@ class _Group:
         """What the replica shows; no lengths while it loads a full sync."""
         if not self._keys:
             return Sample(parse_replication(view.answered_info()), (), 0)
+        if self._apart:
+            return view.answered_lengths(self._keys)
         try:
             return view.sample(self._keys)
         except NotServingError:

@@ -16,9 +16,10 @@ from harness.convergence import ask, give_up_after
 from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import Failure
+from harness.kinds import KeyRef
 from harness.lag import Followed, LagSampler
 from harness.place import DirectoryPlace
-from harness.placement import shards_of, spread
+from harness.placement import shards_of, spread, written_shard
 from harness.plan import StreamPlan, keys_of
 from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
@@ -29,7 +30,7 @@ from harness.runtime.canary import CanaryLag
 from harness.runtime.cluster import Owners
 from harness.runtime.readiness import WaitedTooLongError, wait_until
 from harness.scenario.directives import REFUSING_WRITES
-from harness.scenario.model import Scenario
+from harness.scenario.model import Fault, Scenario
 from harness.slots import slot_of
 from harness.stage import Stage
 from harness.topology import Topology
@@ -73,19 +74,38 @@ def observe(stage: Stage, scenario: Scenario, directory: RunDirectory, laps: Lap
         other_keys=strays,
         misplaced=misplaced,
         doubts=(*preload_doubts, *observed.doubts, *sampling.failures, *unasked, *unlooked, *unread, *unread_later),
-        not_checked=not_looked_for(deployment, stage.workload),
+        not_checked=not_looked_for(stage.workload, stage.faults),
         not_applied=stage.not_applied,
         notes=(*notes_on(stage), *([uneven] if uneven else [])),
     )
 
 
-def not_looked_for(deployment: Deployment, plans: Sequence[StreamPlan]) -> tuple[str, ...]:
+def not_looked_for(plans: Sequence[StreamPlan], faults: Sequence[Fault] = ()) -> tuple[str, ...]:
     """What nobody looks for in a run like this, though it does elsewhere."""
     together = any(plan.read_as is not None and plan.batch.shape in ("variadic", "multi") for plan in plans)
+    changing = sorted({*_changing_shards(faults), *(fault.restart for fault in faults if fault.restart)})
     return (
-        *(["shrank: lengths are not sampled in a cluster"] if deployment.topology.is_cluster else []),
+        *(f"shrank: the lengths of keys in {name} are not sampled, since a fault changes it" for name in changing),
         *(["whether a command of one producer stands together in a key that others write"] if together else []),
     )
+
+
+def _changing_shards(faults: Sequence[Fault]) -> set[str]:
+    """Shards of a cluster whose keys come and go, or whose primary changes."""
+    moves = [fault.move_slots for fault in faults if fault.move_slots is not None]
+    taken_over = {fault.taken_over for fault in faults if fault.taken_over is not None}
+    return taken_over | {name for move in moves for name in (move.source, move.target)}
+
+
+def _never_shrinking(stage: Stage, root: str) -> dict[str, KeyRef]:
+    """The keys whose lengths must never shrink on the replicas of this primary."""
+    keys = dict(keys_of(stage.plans))
+    if stage.deployment.topology.is_cluster:
+        steady = root not in _changing_shards(stage.faults)
+        keys = {
+            name: plan for name, plan in keys.items() if steady and written_shard(stage.deployment, plan.key) == root
+        }
+    return {name: plan.ref for name, plan in keys.items()}
 
 
 def notes_on(stage: Stage) -> tuple[str, ...]:
@@ -147,8 +167,6 @@ class Sampling:
         curve = self._opened.enter_context(LagWriter(self._directory.lag))
         by_canary = deployment.by_canary if isinstance(deployment, VouchedByCanary) else frozenset()
         topology = deployment.topology
-        # In a cluster a key's length is told by its slot's owner alone, and a transaction can't ask for several slots.
-        streams = {} if topology.is_cluster else {name: plan.ref for name, plan in keys_of(self._stage.plans).items()}
         failing = {fault.taken_over for fault in self._stage.faults}
         restarting = {fault.restart for fault in self._stage.faults}  # its connections end with it
         followed = []
@@ -158,9 +176,10 @@ class Sampling:
             below = [node.name for node in topology.replicas_below(root.name)]
             plain = {node: deployment.control(node) for node in below if node not in by_canary | restarting}
             if plain:
-                followed.append(Followed(deployment.control(root.name), plain))
+                streams = _never_shrinking(self._stage, root.name)
+                followed.append(Followed(deployment.control(root.name), plain, streams, apart=topology.is_cluster))
         if followed:
-            self._samplers.append(LagSampler(followed, streams, curve.add))
+            self._samplers.append(LagSampler(followed, curve.add))
         if by_canary and isinstance(deployment, VouchedByCanary):
             key = first.key.decode("utf-8", "surrogateescape")
             self._samplers.append(deployment.canary_lag(sorted(by_canary), key, first.db, curve.add))

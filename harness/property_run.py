@@ -259,7 +259,7 @@ class Drawing:
             other_keys=strays,
             misplaced=misplaced,
             doubts=(*observed.doubts, *unasked, *unlooked),
-            not_checked=not_looked_for(stage.deployment, plans),
+            not_checked=not_looked_for(plans),
             not_applied=stage.not_applied,
             notes=notes_on(stage),
         )

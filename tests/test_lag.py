@@ -55,7 +55,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 def sampling(pair: Deployed, curve: Curve) -> Iterator[LagSampler]:
     deployment = pair.deployment
     streams = {"other": KeyRef(3, b"none", LIST), "workload": KeyRef(0, KEY.encode(), LIST)}
-    sampler = LagSampler([Followed(deployment.control("a"), {"b": deployment.control("b")})], streams, curve.add)
+    sampler = LagSampler([Followed(deployment.control("a"), {"b": deployment.control("b")}, streams)], curve.add)
     with sampler:
         yield sampler
     assert not any(thread.name == "lag sampler" for thread in threading.enumerate())
@@ -146,7 +146,7 @@ def test_what_can_not_be_recorded_ends_it_too(tmp_path_factory):
 
     with harness.deploy(path) as deployed:
         control = deployed.deployment.control
-        with LagSampler([Followed(control("a"), {"b": control("b")})], {}, full) as sampler:
+        with LagSampler([Followed(control("a"), {"b": control("b")})], full) as sampler:
             eventually(lambda: sampler.failures)
     assert sampler.failures == ("the lag sampler died: OSError: [Errno 28] No space left on device",)
 
@@ -178,7 +178,7 @@ def test_a_shard_that_can_not_be_asked_leaves_the_others_sampled(tmp_path_factor
             Followed(each.deployment.control("a"), {name: each.deployment.control("b")})
             for each, name in ((one, "b"), (other, "d"))
         ]
-        with LagSampler(followed, {}, curve.add) as sampler:
+        with LagSampler(followed, curve.add) as sampler:
             eventually(lambda: {point[1] for point in curve.points} == {"b", "d"})
             assert isinstance(one.deployment, LocalDeployment)
             one.deployment.kill("a")

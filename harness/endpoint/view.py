@@ -99,6 +99,24 @@ class NodeView:
         """The answer to `ask_info`."""
         return self._text(self._checked(self.connection.take_reply()))
 
+    def ask_lengths(self, keys: Sequence[KeyRef]) -> None:
+        """Send the questions of `answered_lengths` alone."""
+        words = [("READONLY",), ("INFO", "replication"), *((key.data_type.length, key.key) for key in keys)]
+        self.connection.send(b"".join(self.connection.pack(*each) for each in (*words, ("INFO", "replication"))))
+
+    def answered_lengths(self, keys: Sequence[KeyRef]) -> Sample:
+        """Of a cluster's replica, where no transaction may ask for keys of several slots: lengths between two looks at
+        its replication; None too where it was on another history by then, or does not answer for the key.
+        """
+        replies = [self.connection.take_reply() for _ in range(len(keys) + 3)]
+        before, after = (parse_replication(self._text(self._checked(replies[index]))) for index in (1, -1))
+        steady = before.replication_id == after.replication_id
+        lengths = tuple(
+            reply // key.data_type.unit if steady and isinstance(reply, int) else None
+            for key, reply in zip(keys, replies[2:-1], strict=True)
+        )
+        return Sample(after, lengths, 0)
+
     def replication(self) -> ReplicationInfo:
         return parse_replication(self.info("replication"))
 

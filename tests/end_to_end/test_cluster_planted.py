@@ -9,6 +9,7 @@ import pytest
 
 import harness.cycle
 from harness.checker.verdict import Outcome
+from harness.lag import LagSampler
 from harness.options import Options
 from harness.resp.connection import Connection
 from harness.runner import Result, run
@@ -104,6 +105,39 @@ def test_a_replica_that_was_written_to(tmp_path: Path, monkeypatch: pytest.Monke
     assert result.verdict is not None
     found = [(each.kind, each.node, each.count, each.first.index) for each in result.verdict.anomalies]
     assert found == [("phantom", "shard0-replica0", 1, 0)]
+
+
+def test_a_list_that_shrank_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read in the end is whole; only the samples show that an element was gone."""
+    samplers: list[LagSampler] = []
+    enter = LagSampler.__enter__
+
+    def remembering(self: LagSampler) -> LagSampler:
+        samplers.append(self)
+        return enter(self)
+
+    def shrink(deployment: LocalDeployment) -> None:
+        [sampler] = samplers
+        [watch] = [found for group in sampler._groups if (found := group._shrinking.get("shard1-replica0"))]
+        eventually(lambda: list(watch._most.values()) == [500, 500], within_s=60)
+        key = key_in(deployment, "shard1")
+        with (
+            Connection(deployment.control("shard1")) as primary,
+            Connection(deployment.control("shard1-replica0")) as replica,
+        ):
+            replica.command("READONLY")
+            last = primary.command("RPOP", key)
+            assert isinstance(last, bytes)
+            eventually(lambda: sampler.shrinks, within_s=60)
+            primary.command("RPUSH", key, last)
+            eventually(lambda: replica.command("LLEN", key) == 500, within_s=60)
+
+    monkeypatch.setattr(LagSampler, "__enter__", remembering)
+    result = run_planted(tmp_path, monkeypatch, shrink)
+    assert result.verdict is not None
+    assert result.verdict.not_checked == ()
+    found = [(each.kind, each.node, each.count, each.first.expected) for each in result.verdict.anomalies]
+    assert found == [("shrank", "shard1-replica0", 1, "500")]
 
 
 def test_a_key_on_a_node_that_does_not_own_its_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
