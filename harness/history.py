@@ -99,9 +99,12 @@ class LengthJump:
 
 @dataclass(frozen=True)
 class Stamp:
-    """All entries above had been written by this time. seconds: since the first write."""
+    """All entries above had been written by this time. seconds: since the first write; sent: the last element that
+    had been sent by then, 0 where that was not noted.
+    """
 
     seconds: float
+    sent: int = 0
 
 
 @dataclass(frozen=True)

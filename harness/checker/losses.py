@@ -58,7 +58,8 @@ def losses(evidence: Evidence) -> dict[str, Loss]:
         held = _held(stream, evidence) if done else None
         if held is None:
             continue
-        if loss := _loss(stream, max(done, key=lambda each: each.took_over_s or 0.0), held):
+        fault = max(done, key=lambda each: each.took_over_s or 0.0)
+        if loss := _loss(stream, fault, held):
             found[stream.name] = loss
     return found
 
@@ -172,18 +173,30 @@ def _acknowledged(
     entries: Iterable[Entry], node: str, last_chance_s: float
 ) -> Iterator[tuple[Acknowledged, float, float]]:
     """Each range that this node acknowledged over connections that were taken to it before this time, and between which
-    two times its answers came.
+    two times its answers were read.
+
+    Answers wait to be read while a writer is held: what is read later counts as well if it had been sent when the first
+    stamp after this time was written, and nothing was refused in between, as by a node that follows another one now.
     """
     waiting: list[Acknowledged] = []
     over: int | None = None  # the connection that leads to the node
-    before = 0.0
+    refused = False  # since the last success
+    before, sent = 0.0, NEVER
     for entry in entries:
         if isinstance(entry, Opened):
             over = entry.connection if entry.node == node and before <= last_chance_s else None
-        elif isinstance(entry, Acknowledged) and entry.connection == over and before <= last_chance_s:
-            waiting.append(entry)
+        elif isinstance(entry, Refused) and entry.connection == over:
+            refused = True
+        elif isinstance(entry, Acknowledged) and entry.connection == over:
+            if before > last_chance_s and (refused or entry.first > sent):
+                over = None
+                continue
+            refused = False
+            waiting.append(replace(entry, last=int(min(entry.last, sent))))
         elif isinstance(entry, Stamp):
             yield from ((each, before, entry.seconds) for each in waiting)
+            if before <= last_chance_s < entry.seconds:
+                sent = entry.sent
             waiting, before = [], entry.seconds
     yield from ((each, before, NEVER) for each in waiting)
 

@@ -70,13 +70,19 @@ class ClusterNumbered(Numbered):
         self._again: list[tuple[int, Commands]] = []  # a heap: the oldest come first, however often they were refused
         self._stamped = (0, 0.0)  # elements acknowledged by then, and when
         self._over = 0  # the connection that was used last
+        self._sent = 0  # the last element that was
 
     def stamp(self, clock: Callable[[], float], *, last: bool = False) -> None:
         """Note the time in the ledger, now and then, where anything was acknowledged since."""
         acknowledged, (before, at) = self.outcomes.ledger.acknowledged, self._stamped
         if self.lossy and acknowledged > before and (last or clock() - at >= STAMP_EVERY_S):
             self._stamped = acknowledged, clock()
-            self.outcomes.add(Stamp(self._stamped[1]))
+            self.outcomes.add(Stamp(self._stamped[1], self._sent))
+
+    def take(self, count: int, size: int | None = None) -> list[Commands]:
+        parts = super().take(count, size)
+        self._sent = parts[-1].last if parts else self._sent
+        return parts
 
     def goes_over(self, connection: int, node: str) -> None:
         """Note in the ledger which node is written to from now on."""

@@ -15,7 +15,7 @@ from harness.checker.verdict import Kind, Outcome, Verdict
 from harness.errors import ExitCode
 from harness.history import Entry, Opened, Stamp
 from harness.scenario.model import Expect
-from tests.checker.lists import Element, ok, reading, stream
+from tests.checker.lists import Element, ok, reading, refused, stream
 
 KILLED = FaultRecord(
     "kill failover", "s", "60%", "80%", 1.0, 2.0, 10, 0, None, True, loses="s", primary="old", took_over_s=1.5
@@ -155,6 +155,39 @@ def test_a_primary_that_runs_may_acknowledge_until_it_knows_better() -> None:
     forced = replace(KILLED, fault="force failover")
     assert losses(evidence(fault=forced, entries=lambda: entries))["workload"].pieces == ((7, 8),)
     assert losses(evidence(fault=KILLED, entries=lambda: entries)) == {}
+
+
+HELD = (Opened(1, "old"), ok(1, 4), Stamp(0.9, 6), ok(5, 6), Stamp(2.1, 8), ok(7, 8))
+FOLLOWS = (refused(9, 10), Opened(2, "new"), ok(9, 10, 2), Stamp(2.2, 10))
+
+
+@pytest.mark.parametrize("fault", ["force failover", "isolate", "kill failover"])
+def test_answers_that_a_held_writer_reads_after_the_heal_are_the_failovers(fault: str) -> None:
+    """7 and 8 had been sent before it was held; meanwhile another key's answers were read, and the time noted."""
+    found = evidence(fault=replace(KILLED, fault=fault), entries=lambda: HELD + FOLLOWS)
+    assert losses(found)["workload"].pieces == ((7, 8),)
+    assert told(verdict(found, anomalies=("lost",))) == [(Kind.LOST, "new", 2, True)]
+    assert verdict(found, anomalies=("lost",)).exit_code is ExitCode.AS_EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("entries", "pieces"),
+    [
+        ((Opened(1, "old"), ok(1, 6), Stamp(2.1, 6), ok(7, 8), Stamp(2.2, 10)), None),  # sent only after the heal
+        ((Opened(1, "old"), ok(1, 6), Stamp(2.1, 7), ok(7, 8), Stamp(2.2, 10)), ((7, 7),)),  # a part of it
+        ((Opened(1, "old"), ok(1, 6), Stamp(2.1, 8), refused(7, 8), ok(7, 8)), None),  # it followed, and came back
+        ((Opened(1, "old"), ok(1, 6), Stamp(2.1, 8), Opened(2, "new"), Opened(1, "old"), ok(7, 8)), None),
+        ((Opened(1, "old"), ok(1, 6), Stamp(2.1), ok(7, 8)), None),  # it was not noted what had been sent
+    ],
+)
+def test_what_the_same_connection_acknowledges_later_is_not(
+    entries: tuple[Entry, ...], pieces: tuple[tuple[int, int], ...] | None
+) -> None:
+    survivors = (1, 2, 3, 4, 5, 6)
+    found = evidence(survivors, survivors, replace(KILLED, fault="force failover"), entries=lambda: entries)
+    loss = losses(found).get("workload")
+    assert (loss.pieces if loss else None) == pieces
+    assert not verdict(found, within_s=100, anomalies=("lost",)).as_expected
 
 
 @pytest.mark.parametrize(
