@@ -56,6 +56,7 @@ def command(
     """Run scenarios and judge them. PATHS are scenario files, or folders of them."""
     options = options_from(chosen)
     shown = Shown(as_json, printed is not None, node)
+    _check_draws(options, draws)
     scenarios = select(load_all(find(paths), overrides, os.environ), tags, words, draws)
     if not scenarios:
         aside("harness: nothing was selected")
@@ -85,6 +86,12 @@ def select(
 
 def _words_of(loaded: LoadedScenario) -> str:
     return " ".join((loaded.name, loaded.scenario.title, *loaded.scenario.tags)).lower()
+
+
+def _check_draws(options: Options, draws: bool) -> None:
+    for option, value in (("--examples", options.examples), ("--seed", options.seed)):
+        if value is not None and not draws:
+            raise UsageError(f"{option} {value} goes with --property: nothing is drawn in the written run")
 
 
 def _check(shown: Shown, scenarios: Sequence[LoadedScenario], draws: bool) -> None:

@@ -346,11 +346,10 @@ class ActiveFault:
         return "the link was down all the while" if self._needs_the_link() and not self._seen_up else ""
 
     def _reshape_missed(self, values: int, traffic: int) -> str:
-        if not self.what.at.event:
-            if not values:
-                return "no values were sent while it was active"
-            if not traffic:
-                return "nothing was sent to its shard while it was active"
+        if not values:
+            return "no values were sent while it was active"
+        if not traffic:
+            return "nothing was sent to its shard while it was active"
         moves = self.what.reshape is not None and self.what.reshape.move_slots is not None
         if moves and self._watch.redirected() <= self._redirected:
             return "no command was answered with MOVED or ASK"

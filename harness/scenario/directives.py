@@ -36,7 +36,7 @@ OWNED: Mapping[str, str] = {
     "daemonize": _PROCESS,
     "pidfile": _PROCESS,
     "supervised": _PROCESS,
-    "cluster-enabled": "clusters are not a kind of topology yet",
+    "cluster-enabled": "write topology: {cluster: {shards: 3}}",
 }
 # With these a scenario makes a server refuse writes, so that the commands of a broken connection may have failed.
 REFUSING_WRITES = frozenset({"maxmemory", "min-replicas-to-write", "min-slaves-to-write"})

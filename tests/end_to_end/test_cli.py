@@ -145,6 +145,8 @@ def test_a_folder_ends_with_its_worst(codes: tuple[int, ...], expected: int) -> 
         (["run", "missing.yaml"], "harness: missing.yaml: no such file or folder"),
         (["run", "--runtime", "cloud", "x"], "'cloud' is not one of 'auto', 'local', 'container', 'external'"),
         (["run", "--examples", "0", "x"], "0 is not in the range x>=1"),
+        (["run", "--examples", "3", "x"], "--examples 3 goes with --property: nothing is drawn in the written run"),
+        (["run", "--seed", "0", "x"], "--seed 0 goes with --property: nothing is drawn in the written run"),
         (["judge", "."], "harness: . is no run directory"),
         (["replay", "missing"], "harness: missing is no run directory"),
         (["clean", "--endpoint", "http://x"], "it does not begin with redis:// or rediss://"),

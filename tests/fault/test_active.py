@@ -226,6 +226,31 @@ class TestClientLinks:
         assert told(one) == (0, 0, "")
 
 
+class Over:
+    """A change of a cluster that ends at once."""
+
+    loses = primary = ""
+    took_over_at = None
+
+    def heal(self) -> None: ...
+
+
+class TestChanges:
+    """What changes a cluster's shape meets what is sent to its shard meanwhile, whenever it begins."""
+
+    @pytest.mark.parametrize("at", ["20%", "written"])
+    @pytest.mark.parametrize(
+        "what", [{"failover": "shard1"}, {"failover": "shard1", "how": "kill"}, {"restart": "shard1-replica0"}]
+    )
+    def test_without_values_it_has_met_nothing(self, at, what):
+        world = World("a->b")
+        world.reshape = lambda fault: Over()  # type: ignore[method-assign]
+        one = active_fault(world, at=at, link=None, toxic=None, **what)
+        one.apply()
+        one.heal()
+        assert told(one) == (0, 0, NOTHING_SENT)
+
+
 class TestTimeouts:
     """They swallow bytes, and close the connection at their end."""
 

@@ -64,6 +64,7 @@ def test_topologies(mistakes: Mistakes, text: str, found: list[str]) -> None:
         ("PORT: 6380", "the harness sets this directive itself: write port: on the node"),
         ("requirepass: hunter2", "the harness sets this directive itself: write password: on the node"),
         ("replicaof: a 6379", "the harness sets this directive itself: write replica_of: NODE"),
+        ("cluster-enabled: true", "the harness sets this directive itself: write topology: {cluster: {shards: 3}}"),
         ("dir: /tmp", "the harness sets this directive itself: the node's files stay in the run's temporary folder"),
         ("daemonize: true", "the harness sets this directive itself: the harness starts and watches the process itself"),
         ("rename-command: SELECT x", "this command can't be renamed: a replica without SELECT writes other databases' keys into database 0"),
