@@ -114,7 +114,8 @@ def spread(deployment: Deployment, plans: Sequence[StreamPlan]) -> str:
     for plan in keys.values():
         owner = owners.of(slot_of(plan.key)) or "nobody"
         counted[owner] = counted.get(owner, 0) + 1
-    if len(set(counted.values())) == 1:
+    fewest, most = min(counted.values()), max(counted.values())
+    if most == fewest or (fewest and most == fewest + 1):
         return ""
     return "the keys are spread unevenly: " + ", ".join(f"{count} in {name}" for name, count in counted.items())
 

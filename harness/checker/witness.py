@@ -27,13 +27,21 @@ def _told(anomaly: Anomaly, primary: Reading) -> Anomaly:
         return anomaly
     if anomaly.kind in _MISSES and first.expected is not None:
         held = times(primary, first.expected) > 0
-        told = f"{a} holds {first.expected}, {b} does not" if held else f"{a} lost it as well"
+        told = f"{a} holds {first.expected}, {b} does not" if held else _lacks(anomaly, primary)
     elif anomaly.kind in _HAS_MORE and first.found is not None:
         more = times(primary, first.found) > (anomaly.kind is Kind.DUPLICATED)
         told = f"{a} has it too" if more else f"{a} does not have it"
     else:
         return anomaly
     return replace(anomaly, message=f"{anomaly.message} ({told})")
+
+
+def _lacks(anomaly: Anomaly, primary: Reading) -> str:
+    """Where the value itself is another one, nothing needs to be gone."""
+    found = anomaly.first.found
+    if anomaly.kind is Kind.WRONG_VALUE and found is not None and times(primary, found) > 0:
+        return f"{primary.node} holds {found}, too"
+    return f"{primary.node} lost it as well"
 
 
 def times(reading: Reading, text: str) -> int:

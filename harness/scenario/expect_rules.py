@@ -8,7 +8,7 @@ from harness.checker.verdict import Kind
 from harness.kinds import KINDS, SHARDED
 from harness.scenario.fault_rules import missing_link
 from harness.scenario.messages import nearest
-from harness.scenario.model import Expect, Range, Workload
+from harness.scenario.model import Expect, Fault, Range, Workload
 from harness.scenario.resolve import Problem
 from harness.scenario.scalars import Path
 from harness.topology import Topology
@@ -31,6 +31,13 @@ def expect_problems(
         found += _shard_problems(expect, topology, workloads)
     for path, message in found:
         yield ("expect", *path), message
+
+
+def budget_problems(expect: Expect, faults: Sequence[Fault]) -> Iterator[Problem]:
+    """A budget without a fault that could take anything from it."""
+    if expect.lost is not None and not any(fault.loses for fault in faults):
+        costly = "failover with how: force, takeover or kill, or isolate"
+        yield ("expect", "lost"), f"no fault here can cost acknowledged writes ({costly}): drop lost"
 
 
 def _anomaly_problems(expect: Expect, topology: Topology | None) -> Iterator[Problem]:

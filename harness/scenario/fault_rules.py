@@ -170,6 +170,8 @@ def _stray_write_problems(fault: Fault, topology: Topology | None) -> Iterator[t
     assert fault.stray_write is not None
     if topology is not None and fault.stray_write.node not in topology.nodes:
         yield "stray_write", f"there is no node {fault.stray_write.node!r}; there are {', '.join(topology.nodes)}"
+    elif topology is not None and topology.is_cluster and topology.nodes[fault.stray_write.node].replica_of:
+        yield "stray_write", f"{fault.stray_write.node} is a cluster's replica, and sends whoever writes to its primary"
 
 
 def _reshape_problems(fault: Fault, topology: Topology | None) -> Iterator[tuple[str, str]]:

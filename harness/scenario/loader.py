@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.errors import ScenarioError, UsageError
 from harness.scenario.environment import Environment, password_references
-from harness.scenario.expect_rules import expect_problems
+from harness.scenario.expect_rules import budget_problems, expect_problems
 from harness.scenario.fault_rules import expanded, fault_problems
 from harness.scenario.file import File, shortened
 from harness.scenario.model import VERSION, NodeSpec, Scenario
@@ -174,6 +174,8 @@ def _problems_between(sections: Mapping[str, Any], topology: Topology | None) ->
     if "expect" in sections:
         workloads = [load for path, load in loads if path[0] == "workload"]
         yield from expect_problems(sections["expect"], topology, workloads or None)
+        if faults is not None and topology is not None and topology.is_cluster:
+            yield from budget_problems(sections["expect"], faults)
     drawn = sections.get("property")
     yield from property_problems(drawn, faults)
     if drawn is not None and topology is not None and workload is not None:

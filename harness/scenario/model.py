@@ -199,7 +199,8 @@ class Workload(Model):
     scores: Literal["ids", "extreme"] = Field(
         "ids",
         description="sorted sets: each member's score is its number, or one at the edges of what a double holds: 17 "
-        "digits, infinities, -0, 1e308, whole numbers past 2^53; compared bit by bit",
+        "digits, infinities, -0, 1e308, whole numbers past 2^53; compared bit by bit. A server packs small sets, and "
+        "then forgets the sign of -0, which is a wrong_value: give the nodes config: {zset-max-ziplist-entries: 0}",
     )
 
     @model_validator(mode="after")
@@ -224,7 +225,9 @@ class Workload(Model):
 
 
 class StrayWrite(Model):
-    """Somebody appends an element to a list on a node, past its primary; a writable replica takes it."""
+    """Somebody appends an element to a list on a node, past its primary; a writable replica takes it. In a cluster only
+    the primary that owns the key's slot does.
+    """
 
     node: NodeName = Field(description="the node written to, as one of its users")
     key: KeyName = Field(description="the list")
@@ -233,7 +236,10 @@ class StrayWrite(Model):
 
 
 def _percentage(value: object) -> Moment:
-    moment = Moment.parse(value) if isinstance(value, (str, Moment)) else None
+    try:
+        moment = Moment.parse(value) if isinstance(value, (str, Moment)) else None
+    except ValueError:
+        moment = None
     if moment is None or not moment.percent or moment.percent >= 100:
         raise UnexpectedError("a share above 0% and below 100% (who has no slots follows another), as in 50%", value)
     return moment
@@ -319,7 +325,7 @@ class Fault(Model):
         if self.stray_write is None and (self.link is None or self.toxic is None):
             raise ValueError("a fault needs link and toxic, or stray_write, move_slots, failover, isolate or restart")
         if self.stray_write is not None and (self.link or self.toxic or self.until):
-            raise ValueError("a stray_write takes neither link, toxic nor until")
+            raise ValueError("a stray_write takes neither link, toxic nor until: it happens once")
         return self
 
     def _checked_reshape(self) -> Fault:

@@ -327,6 +327,9 @@ def test_a_stray_on_both_sides_does_not_make_open_elements_lost() -> None:
     [
         ([1, 3], [1, 2, 3], "(a holds 2, b does not)"),
         ([1, 3], [1, 3], "(a lost it as well)"),
+        ([1, "x", 3], [1, "x", 3], "(a holds x, too)"),
+        ([1, "x", 3], [1, 3], "(a lost it as well)"),
+        ([1, "x", 3], [1, 2, 3], "(a holds 2, b does not)"),
         ([1, "x", 2, 3], [1, 2, 3], "(a does not have it)"),
         ([1, "x", 2, 3], [1, "x", 2, 3], "(a has it too)"),
         ([1, 2, 2, 3], [1, 2, 3], "(a does not have it)"),

@@ -310,5 +310,33 @@ def test_replicas_to_read_from_that_a_cluster_lacks(mistakes: Mistakes, load_tex
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (
+            "faults: [{at: 50%, failover: shard0}]\nexpect: {lost: {within_s: 2}}",
+            "expect.lost: no fault here can cost acknowledged writes (failover with how: force, takeover or kill, or "
+            "isolate): drop lost",
+        ),
+        (
+            'faults: [{at: 50%, stray_write: {node: shard1-replica0, key: "k:{1}", element: "x"}}]',
+            "faults.0.stray_write: shard1-replica0 is a cluster's replica, and sends whoever writes to its primary",
+        ),
+        (
+            "faults: [{at: 50%, move_slots: {from: shard0, to: shard1, share: 150%}}]",
+            "faults.0.move_slots.share: expected a share above 0% and below 100% (who has no slots follows another), as "
+            "in 50%, not '150%'",
+        ),
+    ],
+)
+def test_what_can_not_be_in_a_cluster(mistakes: Mistakes, more: str, found: str) -> None:
+    assert messages(mistakes(f"{CLUSTER}{more}\n")) == [found]
+
+
+def test_what_may_cost_acknowledged_writes_may_have_a_budget(load_text: Load) -> None:
+    for fault in ("failover: shard0, how: force", "isolate: shard0"):
+        load_text(f"{CLUSTER}faults: [{{at: 50%, {fault}}}]\nexpect: {{lost: {{within_s: 2}}}}\n")
+
+
 def test_misplaced_keys_may_be_expected_of_a_cluster(load_text: Load) -> None:
     load_text(CLUSTER + "expect: {anomalies: [misplaced]}\n")
