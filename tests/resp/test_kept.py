@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from harness.resp import kept as kept_module
@@ -35,8 +37,10 @@ def test_what_is_kept_is_given_away_once_as_if_it_were_new(server, kept, monkeyp
 
 def test_who_takes_it_is_asked_whether_to_go_on_and_not_who_had_it(server, kept, monkeypatch):
     monkeypatch.setattr(kept_module, "KEPT_S", 60)
-    connection = Connection(server, interrupted=lambda: True)
+    gone = threading.Event()
+    connection = Connection(server, interrupted=gone.is_set)
     kept.keep(connection, identify(connection))
+    gone.set()
     taken, _ = kept.take(server, 5.0)
     assert taken.command("BLPOP", f"none:{id(kept)}", "0.2") is None  # several looks at who may interrupt
     kept.keep(taken, identify(taken))
