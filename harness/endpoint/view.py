@@ -14,7 +14,13 @@ from harness.kinds import KeyRef
 from harness.replication import ReplicationInfo
 from harness.resp.connection import Connection
 from harness.resp.kept import READER, KeptConnections
-from harness.resp.replication_info import info_fields, parse_replication, replication_of, sync_bytes_of
+from harness.resp.replication_info import (
+    info_fields,
+    parse_replication,
+    replication_id_in,
+    replication_of,
+    sync_bytes_of,
+)
 from harness.resp.replies import ErrorReply, Reply
 from harness.resp.transport import never
 
@@ -63,6 +69,7 @@ class NodeView:
         self._endpoint, self._timeout_s, self._interrupted, self._kept = endpoint, timeout_s, interrupted, kept
         self._connection: Connection | None = None
         self._db = endpoint.db  # selected on the connection
+        self._lengths: tuple[Sequence[KeyRef] | None, bytes] = None, b""  # asked for last, and how
 
     def __enter__(self) -> Self:
         return self
@@ -101,21 +108,24 @@ class NodeView:
 
     def ask_lengths(self, keys: Sequence[KeyRef]) -> None:
         """Send the questions of `answered_lengths` alone."""
-        words = [("READONLY",), ("INFO", "replication"), *((key.data_type.length, key.key) for key in keys)]
-        self.connection.send(b"".join(self.connection.pack(*each) for each in (*words, ("INFO", "replication"))))
+        if self._lengths[0] != keys:
+            info = ("INFO", "replication")
+            words = [("READONLY",), info, *((key.data_type.length, key.key) for key in keys), info]
+            self._lengths = keys, b"".join([self.connection.pack(*each) for each in words])
+        self.connection.send(self._lengths[1])
 
     def answered_lengths(self, keys: Sequence[KeyRef]) -> Sample:
         """Of a cluster's replica, where no transaction may ask for keys of several slots: lengths between two looks at
         its replication; None too where it was on another history by then, or does not answer for the key.
         """
         replies = [self.connection.take_reply() for _ in range(len(keys) + 3)]
-        before, after = (parse_replication(self._text(self._checked(replies[index]))) for index in (1, -1))
-        steady = before.replication_id == after.replication_id
+        before, after = (self._text(self._checked(replies[index])) for index in (1, -1))
+        steady = replication_id_in(before) == replication_id_in(after)
         lengths = tuple(
             reply // key.data_type.unit if steady and isinstance(reply, int) else None
             for key, reply in zip(keys, replies[2:-1], strict=True)
         )
-        return Sample(after, lengths, 0)
+        return Sample(parse_replication(after), lengths, 0)
 
     def replication(self) -> ReplicationInfo:
         return parse_replication(self.info("replication"))

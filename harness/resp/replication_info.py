@@ -14,6 +14,7 @@ from harness.topology import Role
 
 _ROLES = {"master": Role.PRIMARY, "slave": Role.REPLICA, "primary": Role.PRIMARY, "replica": Role.REPLICA}
 
+_HISTORY = re.compile(r"^master_replid:([^\r\n]*)", re.MULTILINE)
 _FIELD = re.compile(r"^([^#:\r\n][^:\r\n]*):([^\r\n]*)", re.MULTILINE)
 # As COMMANDSTATS names them.
 REPLICATION_COMMANDS = ("psync", "replconf", "replicaof", "slaveof", "sync")
@@ -53,6 +54,12 @@ def replication_of(fields: Mapping[str, str], text: str) -> ReplicationInfo:
         sync_in_progress=fields.get("master_sync_in_progress", "0") == "1",
         connected_replicas=_number(fields, "connected_slaves", 0),
     )
+
+
+def replication_id_in(text: str) -> str:
+    """The history that a node is on, by INFO replication; "" where it does not say."""
+    found = _HISTORY.search(text)
+    return found[1].strip() if found else ""
 
 
 def role_in(reply: object) -> str:
