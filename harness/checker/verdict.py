@@ -98,7 +98,8 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitCode:
-        if self.unexpected or self.unmet:
+        """A doubt outweighs what was not met, which may come of the same trouble; an anomaly that was seen stays."""
+        if self.unexpected or (self.unmet and not self.doubts):
             return ExitCode.NOT_AS_EXPECTED
         if not self.as_expected:
             return ExitCode.UNKNOWN

@@ -69,6 +69,16 @@ class Connection:
         """Whether it is open, and everything that came has been taken."""
         return self._start == self._end and self._builder.empty and self._transport.quiet
 
+    @property
+    def unasked(self) -> bool:
+        """Whether something has come that nobody took. No wait: what is still on its way is not seen."""
+        if self._start == self._end and self._builder.empty:
+            try:
+                return self._receive() > 0
+            except ConnectionLost:
+                return False  # it ended, and nothing came before that
+        return True
+
     def begin_anew(self, timeout_s: float, interrupted: Callable[[], bool]) -> None:
         """Be for somebody else what a new connection would be."""
         self.timeout_s, self.bytes_sent = timeout_s, 0

@@ -2,7 +2,8 @@
 
 Each page is compared, as bytes and piece by piece, with the continuation of what came before; only a piece that
 differs is parsed. The prediction never shapes what is reported: equal bytes are equal bytes, and whatever else the node
-sends is taken as sent, also where it contradicts itself: what it told of the length goes to the judge beside it.
+sends is taken as sent, also where it contradicts itself: what it told of the length goes to the judge beside it. But a
+reply that cannot belong to its question ends the read: whatever came then says nothing about the key.
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ class Reader:
         try:
             told = self._length(key, wait_s)
             self.drain(key, -(-told // self.data_type.unit))
+            if self.connection.unasked:
+                raise Stop(KeyState.UNREADABLE, error="replies out of step: more came than was asked for")
         except Stop as stop:
             return self._result(stop.state, told, stop.found_type, stop.error)
         except (ConnectionLost, UnexpectedReply) as lost:
@@ -171,9 +174,13 @@ class PageReader(Reader):
         self._start = 0  # of the next page to be asked for
         self._ahead = PAGES_AHEAD
         self._waiting: deque[int] = deque()  # for each page asked for: the elements that it should give
+        self._closing = False  # whether the length is asked for once more, after all pages
+        self._ended = False  # whether a page was not full: the key ends there
 
     def drain(self, key: bytes, told: int) -> None:
-        """All pages that begin within the length told, the one after them, and then more until one is empty."""
+        """All pages that begin within the length told, the one after them, and then more until one is empty; none
+        beyond one that is not full but those under way, and at least one.
+        """
         if not self._sized:
             self._chunk = page_size(self._layout, told)
         self._ahead = PAGES_AHEAD if self.round_trip_s < FAR_S else FAR_AHEAD
@@ -184,17 +191,35 @@ class PageReader(Reader):
     def _pages(self, key: bytes, told: int) -> None:
         while True:
             self._ask_ahead(key, told)
-            taken = self._take(key, self._waiting.popleft(), told)
-            if not self._waiting and self._start >= told + self._chunk and (not taken or self._layout.open_ended):
-                return
+            given = self._take(key, self._waiting.popleft(), told)
+            if not self._waiting and self._all_asked(told):
+                self._check_step()
+                if not given or self._layout.open_ended:
+                    return
+
+    def _all_asked(self, told: int) -> bool:
+        return self._ended or self._start >= told + self._chunk
 
     def _ask_ahead(self, key: bytes, told: int) -> None:
-        """Ask for as many pages as may be under way, at least for one, all in one piece."""
+        """Ask for as many pages as may be under way, at least for one, all in one piece; behind the last one for the
+        length: replies that are out of step with their questions are then seen without a wait for another one.
+        """
         questions = []
-        while not self._waiting or (self._start < told + self._chunk and len(self._waiting) < self._ahead):
+        while not self._waiting or (not self._all_asked(told) and len(self._waiting) < self._ahead):
             questions.append(self._question(key, told))
+        if self._all_asked(told) and not self._closing:
+            self._closing = True
+            questions.append(self.connection.pack(self.data_type.length, key))
         if questions:
             self.connection.send(b"".join(questions))
+
+    def _check_step(self) -> None:
+        """The length's reply, and no page's, stands where it was asked for."""
+        self._closing = False
+        reply = self.connection.take_reply()
+        if not isinstance(reply, int):
+            command = self.data_type.length
+            raise Stop(KeyState.UNREADABLE, error=f"replies out of step: {command} gave {shown_reply(reply)}")
 
     def _question(self, key: bytes, told: int) -> bytes:
         """The command for the next page, which is waited for from now on."""
@@ -203,23 +228,24 @@ class PageReader(Reader):
         return self.connection.pack(*self._layout.page(key, start, self._start, start >= told))
 
     def _take(self, key: bytes, count: int, told: int) -> int:
-        """One reply, which should hold `count` elements; how many it does hold."""
-        before = self.runs.length
+        """One reply, which should hold `count` elements; how many (of a string: bytes) it does hold."""
         first = None if self._layout.backwards else self._prediction(min(self._piece, count))  # while it is on its way
         if not self.connection.take_if(self._layout.header(count)):
             first = None
             header = self.connection.take_token()
             size = self._layout.size(header)
             if size is None:
-                self.fail(key, header, unread=len(self._waiting))
+                self.fail(key, header, unread=len(self._waiting) + self._closing)
                 return 0
             if isinstance(header, bytes):  # all of it
                 self._check_end(size, told)
+                self._check_page(len(header))
                 self.size += len(header)
                 self._parse(self._layout.split(header))
-                return self.runs.length - before
+                return len(header)
             count = size
         self._check_end(count, told)
+        self._check_page(count * self.data_type.unit)
         self.size += count * self.data_type.unit
         if self._layout.backwards:
             self._take_piece(count)
@@ -227,7 +253,21 @@ class PageReader(Reader):
             for start in range(0, count, self._piece):
                 self._take_piece(min(self._piece, count - start), first)
                 first = None
-        return self.runs.length - before
+        return count
+
+    def _check_page(self, given: int) -> None:
+        """A page holds no more than its range, and after one that is not full nothing comes. given: as the length
+        counts. Where a range is one of ids, nobody can tell how many there are in it.
+        """
+        if self._layout.open_ended:
+            return
+        most = self._chunk * self.data_type.unit
+        if given > most:
+            raise Stop(KeyState.UNREADABLE, error=f"replies out of step: a page of at most {most} gave {given}")
+        if given and self._ended:
+            error = f"replies out of step: a page gave {given} after one that was not full"
+            raise Stop(KeyState.UNREADABLE, error=error)
+        self._ended = given < most
 
     def _check_end(self, count: int, told: int) -> None:
         if self.runs.length + count > told + max(told, MOST_BEYOND):

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from harness.checker.evidence import KeyState, Run
 from harness.kinds import HASH, SET
 from harness.resp.connection import Connection
-from harness.resp.key_reader import KeyRead, Reader, Stop
+from harness.resp.key_reader import MOST_BEYOND, KeyRead, Reader, Stop
 from harness.resp.layouts import Element, number_or_raw, string
 
 PAGE = 5000  # elements a command, about
 MOST_STRAYS = 1_000_000  # elements that are kept one by one
 BITS = 8192  # numbers a page of bits
+MOST_IDLE = 1000  # pages (and more for a large key) one after another that bring nothing new
 LEAST_PAGES = 4096  # of bits that there may be, however few elements a node tells
 _BYTES_SET = re.compile(rb"\xff+|[^\x00\xff]")
 
@@ -40,8 +41,9 @@ class ScanReader(Reader):
 
     def drain(self, key: bytes, told: int) -> None:
         self._seen = Bits(LEAST_PAGES + 2 * told // BITS)
-        cursor = b"0"
+        cursor, idle, most_idle = b"0", 0, MOST_IDLE + 10 * told // PAGE
         while True:
+            before = self._distinct
             reply = self.connection.command("HSCAN" if self._pairs else "SSCAN", key, cursor, "COUNT", PAGE)
             if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
                 self.fail(key, reply)
@@ -51,10 +53,18 @@ class ScanReader(Reader):
             cursor = string(reply[0], "a cursor")
             if cursor == b"0":
                 break
+            idle = idle + 1 if self._distinct == before else 0
+            if idle > most_idle or self._distinct > told + max(told, MOST_BEYOND):
+                text = f"{told} elements were told, {self._distinct} have come, and the cursor does not end"
+                raise Stop(KeyState.UNREADABLE, error=text)
         for first, count in self._seen.stretches():
             self.runs.consecutive(first, count)
         for element in self._strays:
             self.runs.element(element)
+
+    @property
+    def _distinct(self) -> int:
+        return self._seen.count + len(self._strays)
 
     def _elements(self, words: list[bytes]) -> Iterator[Element]:
         if not self._pairs:
@@ -73,11 +83,13 @@ class ScanReader(Reader):
 
 
 class Bits:
-    """Numbers, a bit each, in at most so many pages: those that lie far from all others may find no place."""
+    """Numbers, a bit each, in at most so many pages: those that lie far from all others may find no place. count: how
+    many are kept.
+    """
 
     def __init__(self, most_pages: int) -> None:
         self.pages: dict[int, bytearray] = {}
-        self._most = most_pages
+        self._most, self.count = most_pages, 0
 
     def add(self, number: int) -> bool:
         """Whether the number is kept; a number that found no place once never finds one."""
@@ -87,7 +99,10 @@ class Bits:
             if len(self.pages) == self._most:
                 return False
             bits = self.pages[page] = bytearray(BITS // 8)
-        bits[bit >> 3] |= 1 << (bit & 7)
+        mask = 1 << (bit & 7)
+        if not bits[bit >> 3] & mask:
+            bits[bit >> 3] |= mask
+            self.count += 1
         return True
 
     def stretches(self) -> Iterator[tuple[int, int]]:

@@ -96,6 +96,13 @@ def test_an_expected_anomaly_beside_a_doubt_is_not_as_expected() -> None:
     assert (found.outcome, found.as_expected, found.exit_code) == (Outcome.INVALID, False, ExitCode.UNKNOWN)
 
 
+def test_what_is_not_met_beside_a_doubt_is_unknown_and_an_anomaly_beside_it_is_not() -> None:
+    found = Verdict(Outcome.UNKNOWN, as_expected=False, unmet=("1 element got no answer",), doubts=("and why",))
+    assert (found.exit_code, replace(found, doubts=()).exit_code) == (ExitCode.UNKNOWN, ExitCode.NOT_AS_EXPECTED)
+    found = verdict(evidence([1, 2, "x", 3], doubts=("the lag sampler died",)))
+    assert (found.outcome, found.exit_code) == (Outcome.INVALID, ExitCode.NOT_AS_EXPECTED)
+
+
 # -- the length that a node told, beside what it sent
 
 

@@ -124,17 +124,49 @@ WRONGTYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value
 
 
 class TestLies:
-    def test_a_reply_shorter_than_asked(self):
-        with node(9, array(1, 2, 3), array(4, 5), array(7, 8, 9), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 8, 9), [Run(1, 5), Run(7, 3)])
+    @pytest.mark.parametrize(
+        ("told", "chunks", "read_before", "why"),
+        [
+            (8, [array(1, 2, 3), array(4, 5), array(6, 7, 8), EMPTY], 5, "a page gave 3 after one that was not full"),
+            (6, [array(1, 2, 3), EMPTY, array(4, 5, 6), EMPTY], 3, "a page gave 3 after one that was not full"),
+            (6, [EMPTY, array(1, 2, 3), array(4, 5, 6), EMPTY], 0, "a page gave 3 after one that was not full"),
+            (7, [array(1, 2, 3), array(4, 5, 6, 7), EMPTY], 3, "a page of at most 3 gave 4"),
+            (6, [array(1, 2, 3), array(4, 5, 6), EMPTY + EMPTY], 6, "LLEN gave an unexpected reply: []"),
+            (3, [array(1, 2, 3), array(4)], 4, "a page gave 1 after one that was not full"),
+            (2, [array(1, 2), array(3)], 2, "a page gave 1 after one that was not full"),
+        ],
+    )
+    def test_replies_out_of_step_with_their_pages(self, told, chunks, read_before, why):
+        """Also where all elements are right, and as many as told."""
+        with node(told, *chunks) as server:
+            result, runs = read(server.endpoint, chunk=3)
+        assert (result.state, result.error) == (KeyState.UNREADABLE, f"replies out of step: {why}")
+        assert (result.length, expand(runs)) == (read_before, [b"%d" % n for n in range(1, read_before + 1)])
 
-    def test_a_reply_longer_than_asked(self):
-        with node(6, array(1, 2, 3), array(4, 5, 6, 6), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 7, 6), [Run(1, 6), Run(6, 1)])
+    def test_a_reply_that_nobody_asked_for_at_the_end(self):
+        lengths = [b":3\r\n", b":3\r\n*0\r\n"]
 
-    def test_an_empty_reply_in_the_middle(self):
-        with node(9, array(1, 2, 3), EMPTY, array(7, 8, 9), EMPTY) as server:
-            assert read(server.endpoint, chunk=3) == (KeyRead(KeyState.LIST, 6, 9), [Run(1, 3), Run(7, 3)])
+        def serve(client):
+            while words := client.request():
+                client.send(lengths.pop(0) if words[0] == b"LLEN" else array(1, 2, 3) if words[2] == b"0" else EMPTY)
+
+        with ScriptedServer(serve) as server:
+            result, _ = read(server.endpoint, chunk=3)
+        assert result.error == "replies out of step: more came than was asked for"
+
+    def test_pages_after_the_end_are_not_asked_for(self):
+        asked = []
+
+        def serve(client):
+            while words := client.request():
+                asked.append(words[0])
+                told = b":4000000000\r\n"
+                client.send(told if words[0] == b"LLEN" else array(1, 2) if b"0" in words else EMPTY)
+
+        with ScriptedServer(serve) as server, Connection(server.endpoint) as connection:
+            result = read_key(connection, "k", lambda run: None, chunk=3)
+        assert result == KeyRead(KeyState.LIST, 2, 4_000_000_000)
+        assert len(asked) < 30
 
     def test_more_than_the_length_told(self):
         with node(3, array(1, 2, 3), array(4, 5, 6), array(7), EMPTY) as server:
@@ -150,7 +182,7 @@ class TestLies:
 
     def test_a_node_that_never_ends(self):
         with node(3, array(*range(1, 9001))) as server:
-            result, _ = read(server.endpoint)
+            result, _ = read(server.endpoint, chunk=9000)
         assert result.state is KeyState.UNREADABLE
         assert result.error == "LLEN told 3 elements, and 1008000 come and do not end"
 
@@ -203,7 +235,7 @@ def test_pages_of_a_very_long_list_grow_with_the_root_of_its_length(layout, told
 
 class TestErrors:
     def test_loading_is_waited_for(self):
-        answers = [b"-LOADING dataset in memory\r\n", b"-MASTERDOWN Link is down\r\n", b":1\r\n"]
+        answers = [b"-LOADING dataset in memory\r\n", b"-MASTERDOWN Link is down\r\n", b":1\r\n", b":1\r\n"]
 
         def serve(client):
             while words := client.request():
@@ -220,7 +252,12 @@ class TestErrors:
         assert result == KeyRead(KeyState.UNREADABLE, error="after 0.1 s still LOADING dataset in memory")
 
     def test_a_node_that_falls_silent_is_unreadable(self):
-        with node(0, b"*3\r\n$1\r\n1") as server:
+        def serve(client):
+            client.request()
+            client.send(b":3\r\n*3\r\n$1\r\n1")
+            client.until_closed()
+
+        with ScriptedServer(serve) as server:
             result, _ = read(server.endpoint, timeout_s=0.2)
         assert result.state is KeyState.UNREADABLE
         assert "did not answer within 0.2 s" in str(result.error)
@@ -228,7 +265,8 @@ class TestErrors:
     @settings(max_examples=80, deadline=None)
     @given(st.integers(0, 60), st.booleans(), st.integers(1, 4))
     def test_a_connection_that_ends_at_any_byte_is_never_a_shorter_list(self, cut, reset, chunk):
-        whole = b":5\r\n" + b"".join(array(*range(n, min(6, n + chunk))) for n in range(1, 6, chunk)) + EMPTY
+        whole = b":5\r\n" + b"".join(array(*range(n, min(6, n + chunk))) for n in range(1, 6, chunk))
+        whole += EMPTY + b":5\r\n"
 
         def serve(client):
             client.request()

@@ -75,6 +75,17 @@ def test_what_a_cursor_leaves_out_is_less_than_was_told():
         assert read_scan(connection, b"k", lambda run: None, pairs=False) == KeyRead(KeyState.LIST, 3, 8)
 
 
+def test_a_cursor_that_never_ends_is_unreadable():
+    def serve(client):
+        while words := client.request():
+            client.send(b":1\r\n" if words[0] == b"SCARD" else b"*2\r\n$1\r\n7\r\n*1\r\n$1\r\n1\r\n")
+
+    with ScriptedServer(serve) as node, Connection(node.endpoint) as connection:
+        found = read_scan(connection, b"k", lambda run: None, pairs=False)
+    assert found.state is KeyState.UNREADABLE
+    assert found.error == "1 elements were told, 1 have come, and the cursor does not end"
+
+
 def test_many_strays_are_kept_one_by_one(server):
     runs = []
     with Connection(server) as connection:
