@@ -173,15 +173,17 @@ def _acknowledged(
     entries: Iterable[Entry], node: str, last_chance_s: float
 ) -> Iterator[tuple[Acknowledged, float, float]]:
     """Each range that this node acknowledged over connections that were taken to it before this time, and between which
-    two times its answers were read.
+    two times it was.
 
     Answers wait to be read while a writer is held: what is read later counts as well if it had been sent when the first
     stamp after this time was written, and nothing was refused in between, as by a node that follows another one now.
+    It may have been acknowledged at any time after the last stamp before.
     """
     waiting: list[Acknowledged] = []
     over: int | None = None  # the connection that leads to the node
     refused = False  # since the last success
-    before, sent = 0.0, NEVER
+    since = before = 0.0
+    sent = NEVER
     for entry in entries:
         if isinstance(entry, Opened):
             over = entry.connection if entry.node == node and before <= last_chance_s else None
@@ -194,11 +196,12 @@ def _acknowledged(
             refused = False
             waiting.append(replace(entry, last=int(min(entry.last, sent))))
         elif isinstance(entry, Stamp):
-            yield from ((each, before, entry.seconds) for each in waiting)
+            yield from ((each, since, entry.seconds) for each in waiting)
             if before <= last_chance_s < entry.seconds:
                 sent = entry.sent
             waiting, before = [], entry.seconds
-    yield from ((each, before, NEVER) for each in waiting)
+            since = before if before <= last_chance_s else since
+    yield from ((each, since, NEVER) for each in waiting)
 
 
 def _entries_without(stream: Stream, loss: Loss) -> Iterator[Entry]:

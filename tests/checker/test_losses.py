@@ -165,6 +165,7 @@ FOLLOWS = (refused(9, 10), Opened(2, "new"), ok(9, 10, 2), Stamp(2.2, 10))
 def test_answers_that_a_held_writer_reads_after_the_heal_are_the_failovers(fault: str) -> None:
     """7 and 8 had been sent before it was held; meanwhile another key's answers were read, and the time noted."""
     found = evidence(fault=replace(KILLED, fault=fault), entries=lambda: HELD + FOLLOWS)
+    assert losses(found)["workload"].since_s == 0.9  # when they may have been acknowledged at the earliest
     assert losses(found)["workload"].pieces == ((7, 8),)
     assert told(verdict(found, anomalies=("lost",))) == [(Kind.LOST, "new", 2, True)]
     assert verdict(found, anomalies=("lost",)).exit_code is ExitCode.AS_EXPECTED
