@@ -61,7 +61,7 @@ def whole_run(deployment: ExternalDeployment, shape: str) -> None:
     with CanaryLag(a, {"b": b}, lag_key("r1", key)) as lag:
         NumberedWriter(WritePlan(key.encode(), values, shape, (7, 500)), route, ledger).run()
         wait_until(lambda: lag.samples > 2, deadline_s=20, what="samples")
-    assert (ledger.acknowledged, lag.failure) == (values, None)
+    assert (ledger.acknowledged, lag.failures) == (values, ())
     with NodeView(deployment.control("b")) as view, Connection(a) as primary, Connection(b) as replica:
         canary = write_canary(primary.command, canary_key("r1", key))
         wait_until(lambda: seen(replica.command, canary), deadline_s=20, what="the canary")
