@@ -20,6 +20,7 @@ import redis
 from redis._parsers import _RESP2Parser
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.bench.floor import find_floor
 from harness.bench.pair import KEY, Pair, open_pair, scenario
 from harness.bench.rows import in_turns
@@ -238,8 +239,8 @@ def rate_row(name: str, values: int, took: list[float]) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--values", type=number_from(), default=1_000_000)
+    parser.add_argument("--rounds", type=number_from(), default=5)
     options = parser.parse_args()
     values, rows = options.values, []
     missing = [name for name in ("hiredis", "numpy", "glide") if not has(name)]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +25,9 @@ from typing import cast
 
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.bench.floor import Floor, find_floor
-from harness.bench.programs import last_object, module, output_of
+from harness.bench.programs import last_object, module, output_of, own_folder
 from harness.bench.rows import in_turns
 from harness.bench.table import machine_line
 from harness.commands.newest import print_newest
@@ -73,17 +73,17 @@ class Counted:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--large", type=int, default=10_000_000, help="0: none")
-    parser.add_argument("--zadds", type=int, default=600_000, help="members of the sorted sets; 0: none")
+    parser.add_argument("--values", type=number_from(), default=1_000_000)
+    parser.add_argument("--rounds", type=number_from(), default=3)
+    parser.add_argument("--large", type=number_from(0), default=10_000_000, help="0: none")
+    parser.add_argument("--zadds", type=number_from(0), default=600_000, help="members of the sorted sets; 0: none")
     parser.add_argument("--only-zadd", action="store_true")
     options = parser.parse_args()
     floor = find_floor().floor
     if floor is None or not floor.complete:
         sys.exit("a C compiler (cc) is needed")
-    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as folder:
-        file = Path(folder) / "cluster.yaml"
+    with own_folder() as folder:
+        file = folder / "cluster.yaml"
         file.write_text(SCENARIO)
         if options.zadds:
             print(tell_zadd(file, floor, options.zadds, options.rounds))
@@ -173,21 +173,21 @@ def wait_for_replica(deployment: Deployment, primary: Endpoint) -> None:
 
 
 def by_harness(file: Path, values: int) -> Taken:
-    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as out:
+    with own_folder() as out:
         words = [
             "run",
             str(file),
             "--json",
             "--keep",
             "--out",
-            out,
+            str(out),
             "--ports",
             "any",
             "--set",
             f"workload.values={values}",
         ]
         report, told = output_of(module("measured", *words), f"harness run with {values:,} values")
-        [run_dir] = Path(out).glob("cluster/*")
+        [run_dir] = out.glob("cluster/*")
         began = time.perf_counter()
         print_newest(run_dir, None, cast("Output", Counted()))
         printing = time.perf_counter() - began

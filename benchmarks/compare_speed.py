@@ -24,6 +24,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from harness.bench.arguments import number_from
+
 FLOOR = Path(__file__).with_name("compare_floor.c")
 MOST_OF_FLOOR, LEAST_OF_LOOP, MOST_MB = 2.0, 8.0, 90.0  # the goals
 OURS, C_CLIENT, LOOP = "harness compare", "C client, same commands", "plain redis-py loop"
@@ -126,10 +128,10 @@ def missed(what: str, best: dict[str, Figures]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", type=int, default=2_000_000, help="values of the one list")
-    parser.add_argument("--lists", type=int, default=200_000, help="lists of 10 values")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--loop-rounds", type=int, default=1, help="of the loop, which takes minutes")
+    parser.add_argument("--list", type=number_from(), default=2_000_000, help="values of the one list")
+    parser.add_argument("--lists", type=number_from(), default=200_000, help="lists of 10 values")
+    parser.add_argument("--rounds", type=number_from(), default=5)
+    parser.add_argument("--loop-rounds", type=number_from(0), default=1, help="of the loop, which takes minutes")
     parser.add_argument("--data", choices=("both", "one list", "many lists"), help="only these")
     parser.add_argument("--hiredis", action="store_true", help="also a loop that parses with hiredis")
     options = parser.parse_args()

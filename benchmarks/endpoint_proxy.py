@@ -16,6 +16,7 @@ from statistics import median
 
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.endpoint.address import Endpoint
 from harness.endpoint.profile import profile
 from harness.endpoint.simulate import SimulatedEndpoint, upstream_of
@@ -71,8 +72,8 @@ def drain(to: Endpoint, values: int, size: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=3_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--values", type=number_from(), default=3_000_000)
+    parser.add_argument("--rounds", type=number_from(), default=5)
     parser.add_argument("--profile", default="redis-enterprise")
     options = parser.parse_args()
     data = payload(options.values)

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.bench.arguments import number_from, quantity
 from harness.endpoint.address import Endpoint
 from harness.endpoint.profile import profile
 from harness.endpoint.simulate import SimulatedEndpoint, upstream_of
@@ -104,10 +105,10 @@ async def soak(to: Endpoint, pid: int, clients: int, seconds: float) -> Seen:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--clients", type=number_from(), default=1000)
+    parser.add_argument("--seconds", type=quantity, default=60.0)
     parser.add_argument("--profile", default="redis-enterprise")
-    parser.add_argument("--limit-mb", type=float, default=100.0)
+    parser.add_argument("--limit-mb", type=quantity, default=100.0)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     with contextlib.ExitStack() as stack:

@@ -16,6 +16,7 @@ import time
 
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.fault.toxiproxy import open_fault_proxy
 
 CHUNK = 1 << 18
@@ -45,8 +46,8 @@ def transfer(listener: socket.socket, to: tuple[str, int], size: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--megabytes", type=number_from(), default=300)
+    parser.add_argument("--rounds", type=number_from(), default=5)
     parser.add_argument("--toxiproxy", default=shutil.which("toxiproxy-server"), help="default: the one on PATH")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:

@@ -14,6 +14,7 @@ from statistics import median
 
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.bench.pair import HarnessRun, run_harness
 from harness.bench.rows import in_turns
 from harness.bench.table import machine_line
@@ -23,8 +24,8 @@ TIME_GOAL, GROWTH_GOAL_MB = 1.1, 1.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=100_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--values", type=number_from(10), default=100_000_000)
+    parser.add_argument("--rounds", type=number_from(), default=5)
     options = parser.parse_args()
     sizes = (1, options.values // 10, options.values)
     taken = in_turns({str(size): partial(run_harness, size) for size in sizes}, options.rounds)

@@ -12,14 +12,15 @@ import argparse
 import random
 import sys
 
+from harness.bench.arguments import number_from
 from harness.bench.changed import first_difference, written
 from harness.options import Options
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=3_000_000)
-    parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--values", type=number_from(), default=3_000_000)
+    parser.add_argument("--draws", type=number_from(), default=50)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     options = parser.parse_args()
     chance = random.Random(options.seed)

@@ -13,6 +13,7 @@ import argparse
 
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.bench.pair import Pair, open_pair
 from harness.bench.table import machine_line
 from harness.endpoint.address import Endpoint
@@ -27,7 +28,7 @@ from harness.workload.numbered import NumberedWriter, WritePlan
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, nargs="+", default=[1_000_000, 1_060_000, 4_000_000])
+    parser.add_argument("--values", type=number_from(), nargs="+", default=[1_000_000, 1_060_000, 4_000_000])
     parser.add_argument("--engine", nargs="+", default=["redis-7.0.15"])
     parser.add_argument("--kind", nargs="+", default=[kind for kind in KINDS if kind not in SHARDED])
     options = parser.parse_args()

@@ -7,6 +7,7 @@ Generous, because machines that others use too are noisy; the real goals are jud
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from harness.bench.end_to_end import against_floor
@@ -19,6 +20,7 @@ VALUES, ROUNDS, LIMIT = 1_000_000, 5, 1.5
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     search = find_floor()
     if search.floor is None:
         print(search.note, file=sys.stderr)

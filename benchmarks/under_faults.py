@@ -13,6 +13,7 @@ from statistics import median
 
 from tabulate import tabulate
 
+from harness.bench.arguments import number_from
 from harness.bench.pair import HarnessRun, run_harness
 from harness.bench.rows import in_turns
 from harness.bench.table import machine_line
@@ -34,8 +35,8 @@ STEPS = ("write", "converge", "verify")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, default=3_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--values", type=number_from(), default=3_000_000)
+    parser.add_argument("--rounds", type=number_from(), default=3)
     options = parser.parse_args()
     ways = {
         name: lambda overrides=overrides: run_harness(options.values, overrides=overrides)

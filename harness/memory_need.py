@@ -47,9 +47,9 @@ class Need:
 
     def __str__(self) -> str:
         return (
-            f"{_gb(self.total)}: {self.servers} servers with {self.copies} times {self.values:,} values in "
-            f"{_gb(self.data)}, {_gb(self.servers * BYTES_A_SERVER)} for the programs and {_gb(self.buffers)} for "
-            "backlogs and what waits during a full sync"
+            f"{gigabytes(self.total)}: {self.servers} servers with {self.copies} times {self.values:,} values in "
+            f"{gigabytes(self.data)}, {gigabytes(self.servers * BYTES_A_SERVER)} for the programs and "
+            f"{gigabytes(self.buffers)} for backlogs and what waits during a full sync"
         )
 
 
@@ -126,7 +126,7 @@ def require_memory(loaded: LoadedScenario, part: str = "written", available: Ava
     here = available or available_memory()
     if here is not None and need.total > here.size:
         raise SetupError(
-            f"the servers of this run need about {need}; {_gb(here.size)} are free here ({here.by}). Write fewer "
+            f"the servers of this run need about {need}; {gigabytes(here.size)} are free here ({here.by}). Write fewer "
             "values (--set workload.values=…), or use a machine with more memory"
         )
 
@@ -184,5 +184,6 @@ def _cached(group: Path) -> int:
     return sizes.get("total_inactive_file", sizes.get("inactive_file", 0))
 
 
-def _gb(size: int) -> str:
+def gigabytes(size: int) -> str:
+    """In words."""
     return f"{size / _GB:.2f} GB"

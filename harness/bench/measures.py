@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from harness.bench import draws, end_to_end, newest, proxy, sorted_set, startup
+from harness.bench.beforehand import left_out
 from harness.bench.rows import Row
 from harness.bench.setting import Setting
 from harness.errors import UsageError
@@ -31,6 +32,8 @@ def check_names(names: Sequence[str]) -> None:
 def measure(setting: Setting, names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
     """The rows of these groups (all, where none is named) as they come; tell: hears which group is under way."""
     for name in names or GROUPS:
+        for text in left_out(setting, name):
+            tell(f"harness: {text}")
         tell(f"harness: measuring {name}, {rounds(setting)}")
         yield from GROUPS[name](setting)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.bench.programs import last_object, module, output_of
+from harness.bench.programs import last_object, module, output_of, own_folder
 from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView
 from harness.options import Options
@@ -95,7 +94,7 @@ def run_property(draws: int, engines: Sequence[str] = ()) -> dict[str, Any]:
 def _run(override: str, engines: Sequence[str], *more: str) -> tuple[dict[str, Any], str]:
     """The report of one run that has to end as expected, and what it said on standard error."""
     chosen = [word for engine in engines for word in ("--engine", engine)]
-    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as out:
-        words = ["run", str(SCENARIO), "--json", "--out", out, "--set", override, *chosen, *more]
+    with own_folder() as out:
+        words = ["run", str(SCENARIO), "--json", "--out", str(out), "--set", override, *chosen, *more]
         report, told = output_of(module("measured", *words), f"harness run with {override}")
     return last_object(report), told

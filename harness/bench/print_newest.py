@@ -8,10 +8,9 @@ The last line on standard error is its seconds, from connecting to the last byte
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
-from pathlib import Path
 
+from harness.bench.programs import own_folder
 from harness.checker.evidence import KeyState
 from harness.commands.output import Output
 from harness.endpoint.address import Endpoint
@@ -21,9 +20,9 @@ from harness.resp.key_reader import read_key
 
 
 def main(host: str, port: int, key: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as folder:
+    with own_folder() as folder:
         began = time.perf_counter()
-        readings = Path(folder) / "readings.jsonl"
+        readings = folder / "readings.jsonl"
         with Connection(Endpoint(host, port)) as connection, RunsWriter(readings) as sink:
             found = read_key(connection, key, sink.add)
         if found.state is not KeyState.LIST:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from harness.errors import SetupError
+from harness.runtime.labels import new_marker
 
 WITHIN_S = 3600.0
 _SHOWN = 2000
@@ -24,6 +30,17 @@ def output_of(args: Sequence[str], what: str, within_s: float = WITHIN_S) -> tup
     if done.returncode:
         raise SetupError(f"{what} ended with exit code {done.returncode}: {done.stderr.strip()[-_SHOWN:]}")
     return done.stdout, done.stderr
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """An empty folder until the end of `with`; where this process is killed before, `harness clean` knows it."""
+    folder = Path(tempfile.gettempdir()) / f"replication-harness-{new_marker()}-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def module(name: str, *words: str) -> list[str]:

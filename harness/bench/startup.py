@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from harness.bench.pair import scenario
-from harness.bench.programs import wall_seconds
+from harness.bench.programs import own_folder, wall_seconds
 from harness.bench.rows import Row, in_turns, times
 from harness.bench.setting import Setting
 from harness.endpoint.address import Endpoint
@@ -39,9 +38,9 @@ def cold_pair(setting: Setting) -> list[Row]:
     engines = {node.name: chosen(node) for node in loaded.topology.nodes.values()}
 
     def whole_run() -> float:
-        with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as out:
+        with own_folder() as out:
             began = time.perf_counter()
-            result = run(loaded, replace(setting.options, out=Path(out)))
+            result = run(loaded, replace(setting.options, out=out))
             seconds = time.perf_counter() - began
         if result.exit_code:
             raise SetupError(f"a cold run of {VALUES:,} values ended with exit code {result.exit_code}")
@@ -58,9 +57,9 @@ def bare_pair(topology: Topology, engines: dict[str, Engine]) -> float:
     """
     began = time.perf_counter()
     host = own_address([node.port for node in topology.nodes.values()])
-    with tempfile.TemporaryDirectory(prefix="replication-harness-bench-") as folder:
+    with own_folder() as folder:
         plans = [
-            ServerPlan(node=node, host=host, port=node.port, folder=Path(folder) / node.name)
+            ServerPlan(node=node, host=host, port=node.port, folder=folder / node.name)
             for node in topology.nodes.values()
         ]
         for plan in plans:

@@ -126,7 +126,8 @@ def _amount_problems(expect: Expect, workloads: Sequence[Workload]) -> Iterator[
     if expect.anomalies is None and expect.length is not None and expect.length > fewest:
         yield ("length",), f"expected {expect.length} elements, but only {fewest} values are written"
     if isinstance(expect.newest_first, int) and expect.newest_first > most:
-        yield ("newest_first",), f"expected the newest {expect.newest_first}, but only {written}"
+        asked = expect.newest_first
+        yield ("newest_first",), f"expected the newest {asked}, but only {written} (expect.newest_first={most} fits)"
     if isinstance(expect.newest_first, tuple) and expect.anomalies is None:
         yield from _newest_problems(expect.newest_first, fewest)
 

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.bench import end_to_end
+from harness.bench.beforehand import check_setting, left_out
+from harness.bench.floor import BenchmarkFloor, CompiledFloor, Floor
 from harness.bench.measures import GROUPS
+from harness.bench.setting import Setting
+from harness.errors import SetupError
+from harness.memory_need import Available
+from harness.options import Options
+from harness.runtime.dead_runs import remnants
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc) on PATH")
 
@@ -84,3 +92,93 @@ def test_a_chart_that_can_not_be_written_is_said_before_anything_is_measured(tmp
     assert done.returncode == 4
     assert "nowhere/bars.svg" in done.stderr
     assert "measuring" not in done.stderr
+
+
+@pytest.mark.parametrize("group", ["floor", "naive", "newest", "zadd"])
+def test_what_can_not_fit_is_refused_with_the_sum_before_anything_is_measured(group: str):
+    setting = Setting(Options(), None, small=10_000_000, large=100_000_000)
+    here = Available(600_000_000, "this test")
+    with pytest.raises(SetupError, match=rf"bench: {group} needs about \d.* GB: 2 servers with 2 times 1") as refused:
+        check_setting(setting, ("help", group), here)
+    assert "0.60 GB are free here (this test). Give fewer --values" in str(refused.value)
+    assert refused.value.exit_code == 7
+    check_setting(Setting(Options(), None), ("help", group), here)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--values", "30000000000"), "30000000000"),
+        (("--values", "0"), "--values"),
+        (("--engine", "nosuch", "--only", "draws"), "no engine 'nosuch'"),
+        (("--chart", "bars.foo"), "ends in .svg"),
+    ],
+)
+def test_bad_values_are_told_before_anything_is_measured(tmp_path: Path, words: tuple[str, ...], told: str):
+    done = bench(*words, folder=tmp_path)
+
+    assert done.returncode == 4
+    assert told in done.stderr
+    assert not re.search("measuring|peak_mb|workload", done.stderr)
+
+
+def test_the_help_names_every_group(tmp_path: Path):
+    words = bench("--help", folder=tmp_path).stdout.replace("\n", " ")
+    assert ", ".join(GROUPS) in re.sub(" +", " ", words)
+
+
+@pytest.mark.parametrize(
+    ("floor", "told"),
+    [
+        (None, {"floor": 1, "naive": 1, "newest": 1, "zadd": 1, "cold": 0, "proxy": 1}),
+        (BenchmarkFloor("redis-benchmark"), {"floor": 0, "naive": 0, "newest": 1, "zadd": 1, "cold": 0, "proxy": 1}),
+        (CompiledFloor(Path("floor")), {"floor": 0, "naive": 0, "newest": 0, "zadd": 0, "cold": 0, "proxy": 1}),
+    ],
+)
+def test_rows_that_can_not_be_measured_are_told_one_line_each(
+    monkeypatch: pytest.MonkeyPatch, floor: Floor | None, told: dict[str, int]
+):
+    monkeypatch.setenv("PATH", "")
+    assert {group: len(list(left_out(Setting(Options(), floor), group))) for group in told} == told
+
+
+def test_memory_needs_no_floor(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(end_to_end, "run_harness", lambda values, engines: end_to_end.HarnessRun({}, 40.0 + values))
+    rows = end_to_end.against_floor(Setting(Options(), None, 1, large=2))
+    assert [(row.measure, row.values) for row in rows] == [
+        ("memory of harness run, 2 values", (42.0,)),
+        ("growth of that memory from 1 to 2 values", (1.0,)),
+    ]
+
+
+def test_what_a_killed_benchmark_leaves_is_known_to_clean():
+    made = "from harness.bench.programs import own_folder\nwith own_folder() as f: print(f, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", made], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        folder = killed.stdout.readline().decode().strip()
+        assert [each.state for each in remnants(None) if each.name == folder] == ["alive"]
+        killed.kill()
+    (left,) = (each for each in remnants(None) if each.name == folder)
+    assert left.state == "dead"
+    left.remove()
+    assert not Path(folder).exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("one_changed_element", "--values 0"),
+        ("flat", "--values 9"),
+        ("under_faults", "--values 0"),
+        ("choices", "--rounds -1"),
+        ("endpoint_soak", "--seconds nan"),
+        ("smoke", "--values 1"),
+    ],
+)
+def test_scripts_refuse_bad_numbers_at_once(script: str, words: str):
+    path = Path(__file__).parents[2] / "benchmarks" / f"{script}.py"
+    done = subprocess.run([sys.executable, str(path), *words.split()], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words.split()[0] in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

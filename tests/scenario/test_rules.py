@@ -186,7 +186,7 @@ def test_faults_that_can_be(load_text: Load, fault: str) -> None:
     ("expect", "found"),
     [
         ("length: 101", ["length: expected 101 elements, but only 100 values are written"]),
-        ("newest_first: 101", ["newest_first: expected the newest 101, but only 100 values are written"]),
+        ("newest_first: 101", ["newest_first: expected the newest 101, but only 100 values are written (expect.newest_first=100 fits)"]),
         (
             "newest_first: [100, 101, 0, abc, '099', 100]",
             [
@@ -235,7 +235,7 @@ def test_expectations_follow_a_changed_number_of_values(mistakes: Mistakes) -> N
     text = GOOD + "expect: {newest_first: 5}\n"
     assert mistakes(text) == []
     assert mistakes(text, ["workload.values=4"]) == [
-        "s.yaml:8:24: expect.newest_first: expected the newest 5, but only 4 values are written"
+        "s.yaml:8:24: expect.newest_first: expected the newest 5, but only 4 values are written (expect.newest_first=4 fits)"
     ]
 
 
