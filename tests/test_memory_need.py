@@ -53,6 +53,15 @@ def test_preloads_count_and_each_replica_has_a_buffer_of_its_own(loaded):
     )
 
 
+def test_a_transaction_waits_whole_on_the_primary(loaded):
+    text = PAIR.replace("values: 100000000}", "values: 100000000, batch: {shape: multi, sizes: [10, 1000000]}}")
+    need = memory_need(loaded(text))
+    assert need.queued == 1_000_000 * (COMMAND + 140)
+    assert need.total == memory_need(loaded(PAIR)).total + need.queued
+    assert str(need).endswith(f"and {need.queued / 1e9:.2f} GB for commands queued until EXEC")
+    assert memory_need(loaded(text.replace("100000000,", "5,"))).queued == 5 * (COMMAND - len("00000000") + 140)
+
+
 def test_a_small_run_needs_no_more_buffer_than_it_sends(loaded):
     sent = 1000 * (COMMAND - len("00000"))  # and the length of "1000" has one digit, as that of "100000000"
     assert memory_need(loaded(PAIR.replace("100000000", "1000"))) == Need(2, 1000, 7000, 2, (2 + 1) * sent)

@@ -31,6 +31,7 @@ class Pending(Protocol):
 
 
 P = TypeVar("P", bound=Pending)
+MOST_REPLIES = 100_000  # that may be waited for before the next send: they are kept until somebody takes them
 
 
 class Pipeline(Generic[P]):
@@ -45,7 +46,7 @@ class Pipeline(Generic[P]):
         """Take the replies of the oldest send while the window is full. Before anything is taken up that a connection
         lost meanwhile would leave unsent.
         """
-        while len(self._open) >= self._window:
+        while len(self._open) >= self._window or sum(pending.replies for pending in self._open) >= MOST_REPLIES:
             self._settle()
 
     def submit(self, payload: bytes, pending: P) -> None:

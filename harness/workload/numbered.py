@@ -151,7 +151,7 @@ class Numbered:
         return b"".join([self._dialect.together(one.first, one.elements) for one in ones])
 
     def in_transaction(self, parts: Sequence[Commands]) -> bytes:
-        return b"".join((_BEGIN, self.payload(parts), _END))
+        return b"".join((_BEGIN, *(self._part(part) for part in parts), _END))
 
     def _variadic(self, connection: int, allowed: int) -> tuple[bytes, NumberedSend]:
         parts: list[Commands] = []

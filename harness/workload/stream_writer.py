@@ -161,6 +161,7 @@ class StreamWriter:
             self.sent += send.elements
             self.first_sent_at = self.first_sent_at or time.monotonic()
             pipeline.submit(payload, send)
+            del payload  # a large one must not stay while the next one is made
             self._note_acknowledgements()
         pipeline.drain()
         self._note_acknowledgements()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.resp import encode
+from harness.resp import encode, pipeline
 from harness.resp.connection import Connection, ConnectionLost
 from harness.resp.pipeline import Pipeline
 from harness.resp.replies import ErrorReply
@@ -103,3 +103,25 @@ def test_a_connection_that_ends_at_any_byte_leaves_open_what_was_not_answered(
         known = known[: len(told)]
     assert told == known
     assert all(len(batch.told) < batch.replies for batch in left)
+
+
+def test_replies_that_many_wait_for_are_taken_before_more_is_sent(monkeypatch):
+    """However wide the window is: they would all be kept at once."""
+    monkeypatch.setattr(pipeline, "MOST_REPLIES", 4)
+
+    class Answering:
+        def __init__(self):
+            self.did = []
+
+        def send(self, data):
+            self.did.append("send")
+
+        def take_if(self, expected):
+            self.did.append("take")
+            return True
+
+    connection = Answering()
+    window = Pipeline(connection, 10)
+    for size in (2, 2, 1, 4, 1):
+        window.submit(PING * size, Batch(size))
+    assert connection.did == "send send take send send take take take send".split()
