@@ -51,10 +51,15 @@ def _need(setting: Setting, group: str) -> tuple[int, str]:
     return need.total + client, f"{need}, and {gigabytes(client)} for the naive client, which keeps the list"
 
 
+def needs_c(setting: Setting, group: str) -> bool:
+    """Whether nothing of this group can be measured, for want of a floor in C."""
+    return group in ("newest", "zadd") and not (setting.floor and setting.floor.complete)
+
+
 def left_out(setting: Setting, group: str) -> Iterator[str]:
     """Why rows of this group will be missing, one line each."""
     floor = setting.floor
-    if group in ("newest", "zadd") and not (floor and floor.complete):
+    if needs_c(setting, group):
         yield f"{group} is left out: only a floor in C does the same, and that needs a C compiler (cc)"
     if group in ("floor", "naive") and floor is None:
         yield f"{group}: the rows beside a floor are left out; one needs a C compiler (cc) or redis-benchmark"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from harness.bench import draws, end_to_end, newest, proxy, sorted_set, startup
-from harness.bench.beforehand import left_out
+from harness.bench.beforehand import left_out, needs_c
 from harness.bench.rows import Row
 from harness.bench.setting import Setting
 from harness.errors import UsageError
@@ -34,6 +34,8 @@ def measure(setting: Setting, names: Sequence[str], tell: Callable[[str], None])
     for name in names or GROUPS:
         for text in left_out(setting, name):
             tell(f"harness: {text}")
+        if needs_c(setting, name):
+            continue
         tell(f"harness: measuring {name}, {rounds(setting)}")
         yield from GROUPS[name](setting)
 

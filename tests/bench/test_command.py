@@ -14,7 +14,7 @@ import pytest
 from harness.bench import end_to_end
 from harness.bench.beforehand import check_setting, left_out
 from harness.bench.floor import BenchmarkFloor, CompiledFloor, Floor
-from harness.bench.measures import GROUPS
+from harness.bench.measures import GROUPS, measure
 from harness.bench.setting import Setting
 from harness.errors import SetupError
 from harness.memory_need import Available
@@ -139,7 +139,12 @@ def test_rows_that_can_not_be_measured_are_told_one_line_each(
     monkeypatch: pytest.MonkeyPatch, floor: Floor | None, told: dict[str, int]
 ):
     monkeypatch.setenv("PATH", "")
-    assert {group: len(list(left_out(Setting(Options(), floor), group))) for group in told} == told
+    setting = Setting(Options(), floor)
+    assert {group: len(list(left_out(setting, group))) for group in told} == told
+    if floor is None:
+        heard: list[str] = []
+        assert list(measure(setting, ("newest", "zadd"), heard.append)) == []
+        assert [line.partition(" is left out")[0] for line in heard] == ["harness: newest", "harness: zadd"]
 
 
 def test_memory_needs_no_floor(monkeypatch: pytest.MonkeyPatch):
