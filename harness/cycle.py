@@ -5,33 +5,28 @@ The written run makes one cycle, a property one for each draw. What a cycle yiel
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Protocol
 
-from harness.checker.evidence import Convergence, FaultRecord, KeyState, Reading, Stream, Target
+from harness.checker.evidence import Convergence, FaultRecord, Reading, Stream, Target
 from harness.convergence import Patience, ask, await_offsets, take_target
-from harness.endpoint.address import Endpoint
 from harness.endpoint.view import NodeView, NodeViews, Sample
 from harness.errors import Failure, SetupError
 from harness.fault.nemesis import Nemesis
 from harness.fault.schedule import disturbances
 from harness.place import Place
 from harness.placement import DeploymentRouter, Shard, amiss, first_owners, look, shards_of, written_shard
-from harness.plan import StreamPlan, keys_of, writers_of
+from harness.plan import StreamPlan, writers_of
+from harness.reading import Sources, Vouched, read_all
 from harness.replication_log import refusal
 from harness.resp.connection import Connection
 from harness.resp.kept import KeptConnections
-from harness.resp.key_reader import KeyRead
-from harness.resp.read import read_any
-from harness.resp.replication_info import role_in
 from harness.runtime.base import Deployment, VouchedByCanary, Watched
 from harness.runtime.cluster import Owners
-from harness.runtime.readiness import WaitedTooLongError
 from harness.scenario.model import Fault
 from harness.topology import CLIENT, Link
 from harness.watch import RunWatch
@@ -39,11 +34,9 @@ from harness.workload.base import Marks, Route, Writer
 from harness.workload.cluster_writer import ClusterWriter
 from harness.workload.dialect import Style
 from harness.workload.numbered import NumberedWriter, WritePlan
+from harness.writing import write_all
 
-LOOK_EVERY_S = 0.2  # whether the server that is written to still runs
 WORTH_THREADS = 20_000  # values, from which on several nodes are read side by side
-MOST_READERS = 8
-Connect = Callable[[Endpoint], AbstractContextManager[Connection]]
 
 
 class Laps(Protocol):
@@ -138,8 +131,8 @@ def run_cycle(cycle: Cycle, laps: Laps, also_read: Sequence[StreamPlan] = ()) ->
         laps.end("converge")
 
         laps.begin("verify")
-        vouched = Vouched(cycle, watch, since)
-        readings = _read_all(cycle, shards, vouched)
+        vouched = Vouched(cycle.deployment, watch, since, cycle.give_up_s)
+        readings = _read(cycle, shards, vouched)
         nemesis.close()
         laps.end("verify")
         return Observed(
@@ -185,6 +178,18 @@ def _prepare(cycle: Cycle, stack: ExitStack) -> tuple[RunWatch, Nemesis, list[Wr
     stack.push(lambda kind, error, at: watch.give_up() if kind else None)  # first: the nemesis may wait for a node
     writers += make_writers(cycle, cycle.plans, nemesis)
     return watch, nemesis, writers
+
+
+def _read(cycle: Cycle, shards: Sequence[Shard], vouched: Vouched) -> tuple[Reading, ...]:
+    """Long lists of several nodes side by side, unless canaries are to be waited for."""
+    kept = None if cycle.faults else cycle.kept
+    many = sum(plan.values for plan in cycle.plans) >= WORTH_THREADS
+    return read_all(
+        Sources(cycle.deployment, shards, cycle.place),
+        vouched.ready,
+        kept.reading if kept is not None else Connection,
+        side_by_side=many and not cycle.by_canary,
+    )
 
 
 @dataclass(frozen=True)
@@ -293,208 +298,6 @@ def _route(cycle: Cycle, plan: StreamPlan) -> Route:
         refusals_possible=cycle.refusals_possible,
         kept=None if cycle.faults else cycle.kept,
     )
-
-
-def write_all(
-    writers: Sequence[Writer],
-    finished: Callable[[int], None] = lambda writer: None,
-    ended: Callable[[], str | None] = lambda: None,
-) -> tuple[str, ...]:
-    """Run the writers until each has ended; returns why some ended early. Ctrl-C stops them all. One alone needs no
-    thread of its own, which would cost a short run more than its writing does.
-
-    finished: told each writer that has ended, however it did. ended: asked now and then, why there is no server
-    any more to write to.
-    """
-    doubts: list[str] = []
-    look_on = _LookingOn(ended, writers, doubts)
-    try:
-        if len(writers) == 1:
-            _write(0, writers[0], finished, doubts, look_on.now_and_then)
-        else:
-            _write_side_by_side(writers, finished, doubts, look_on)
-    except BaseException:
-        for writer in writers:
-            writer.stop()
-        raise
-    look_on()
-    return tuple(doubts)
-
-
-def _write_side_by_side(
-    writers: Sequence[Writer], finished: Callable[[int], None], doubts: list[str], look_on: _LookingOn
-) -> None:
-    threads = [
-        threading.Thread(target=_write, args=(index, writer, finished, doubts), name=f"writer {index}", daemon=True)
-        for index, writer in enumerate(writers)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(LOOK_EVERY_S)
-            look_on()
-
-
-class _LookingOn:
-    """Asks why there is no server any more to write to, and stops the writers where there is none."""
-
-    def __init__(self, ended: Callable[[], str | None], writers: Sequence[Writer], doubts: list[str]) -> None:
-        self._ended, self._writers, self._doubts = ended, writers, doubts
-        self._due = time.monotonic() + LOOK_EVERY_S
-        self._told = False
-
-    def now_and_then(self) -> None:
-        """Look, unless it is too soon."""
-        if time.monotonic() >= self._due:
-            self()
-            self._due = time.monotonic() + LOOK_EVERY_S
-
-    def __call__(self) -> None:
-        if not self._told and (death := self._ended()):
-            self._told = True
-            self._doubts.append(f"nothing more was written: {death}")
-            for writer in self._writers:
-                writer.stop()
-
-
-def _write(
-    index: int,
-    writer: Writer,
-    finished: Callable[[int], None],
-    doubts: list[str],
-    look_on: Callable[[], None] = lambda: None,
-) -> None:
-    """Whatever goes wrong in a writer becomes a doubt, and the other writers don't wait for it.
-
-    `finished` is not told of Ctrl-C, after which no further fault is to be applied.
-    """
-    try:
-        try:
-            writer.run(look_on)
-        finally:
-            for ledger in writer.ledgers:
-                ledger.close()
-    except Failure as error:
-        doubts.append(f"a writer ended early: {error}")
-    except Exception as error:  # noqa: BLE001 - a writer's bug makes the run unknown, and must not hang the others
-        doubts.append(f"a writer crashed: {type(error).__name__}: {error}")
-    finished(index)
-
-
-def _read_all(cycle: Cycle, shards: Sequence[Shard], vouched: Vouched) -> tuple[Reading, ...]:
-    """Every key from every node that has it: a node's keys one after another, long ones of several nodes side by side,
-    since one server alone does not keep a reader busy. Ctrl-C ends what is under way.
-    """
-    stopped = threading.Event()
-
-    def from_node(shard: Shard, node: str, connect: Connect) -> list[Reading]:
-        role, ready, place = shard.role_of(node), vouched.ready, cycle.place
-        return [
-            read(cycle.deployment, node, plan, place, ready, role=role, connect=connect) for plan in shard.keys.values()
-        ]
-
-    nodes = [(shard, node) for shard in shards for node in shard.nodes]
-    if len(nodes) < 2 or cycle.by_canary or sum(plan.values for plan in cycle.plans) < WORTH_THREADS:
-        kept = None if cycle.faults else cycle.kept
-        connect: Connect = kept.reading if kept is not None else Connection
-        return tuple(reading for each in nodes for reading in from_node(*each, connect))
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(len(nodes), MOST_READERS), "reader") as pool:
-        try:
-            connect = partial(Connection, interrupted=stopped.is_set)
-            under_way = [pool.submit(from_node, *each, connect) for each in nodes]
-            return tuple(reading for each in under_way for reading in each.result())
-        except BaseException:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def read(
-    deployment: Deployment,
-    node: str,
-    plan: StreamPlan,
-    place: Place,
-    ready: Callable[[Connection, str, StreamPlan], None],
-    *,
-    role: str = "",
-    connect: Connect = Connection,
-) -> Reading:
-    """One stream from one node, once, as a user of that node would. ready: waits, on the very connection that reads;
-    role: which the node must have when that connection has read, "" for any.
-    """
-    sink = place.sink(node, plan.reading)
-    found = KeyRead(KeyState.UNREADABLE)
-    try:
-        with connect(deployment.entry(node).with_database(plan.db)) as connection:
-            if deployment.topology.is_cluster:
-                connection.command("READONLY")  # an owner of the slot answers all the same
-            ready(connection, node, plan)
-            found = read_any(connection, plan.ref, sink.add, push=plan.push, scores=plan.scores, numbers=plan.numbers)
-            wrong_role = _wrong_role(connection, role)
-            if found.error is not None:
-                connection.close()  # there may be more to come on it
-        if wrong_role:
-            found = replace(found, state=KeyState.UNREADABLE, error=wrong_role)
-    except Failure as failure:
-        found = KeyRead(KeyState.UNREADABLE, error=str(failure))
-    except BaseException:
-        sink.abandon()
-        raise
-    sink.close()
-    runs = place.runs(node, plan.reading)
-    return Reading(
-        node, plan.reading, found.state, runs, found.length, found.found_type, found.error, found.told, found.size
-    )
-
-
-def _wrong_role(connection: Connection, role: str) -> str:
-    """Why what this connection read does not count, where the node at its other end is not what it was taken for."""
-    if not role:
-        return ""
-    found = role_in(connection.command("ROLE"))
-    return "" if found == role else f"the node that answered is a {found or 'node without a role'}, not a {role}"
-
-
-def read_now(deployment: Deployment, node: str, plans: Sequence[StreamPlan], place: Place) -> tuple[Reading, ...]:
-    """Every stream from one node, without waiting for anything."""
-    return tuple(read(deployment, node, plan, place, _at_once) for plan in keys_of(plans).values())
-
-
-def _at_once(connection: Connection, node: str, plan: StreamPlan) -> None:
-    """Offsets have been waited for already."""
-
-
-class Vouched:
-    """Convergence of nodes that only a canary can vouch for: one for each stream, on the connection that reads it."""
-
-    def __init__(self, cycle: Cycle, watch: RunWatch, since: float) -> None:
-        self._cycle, self._watch, self._since = cycle, watch, since
-        self._seen: dict[str, Convergence] = {}
-
-    def ready(self, connection: Connection, node: str, plan: StreamPlan) -> None:
-        """Wait until the connection that reads shows a canary written after the last value, or waiting is given up.
-
-        Nodes whose offsets have been waited for are ready. The nemesis is told of the connection.
-        """
-        self._watch.reads(node, connection)
-        deployment = self._cycle.deployment
-        if node not in self._cycle.by_canary or not isinstance(deployment, VouchedByCanary):
-            return
-        left = max(0.0, self._since + self._cycle.give_up_s - time.monotonic())
-        try:
-            deployment.await_canary(node, connection, plan.key.decode("utf-8", "surrogateescape"), left)
-        except WaitedTooLongError as error:
-            self._seen[node] = Convergence(node, False, None, error.last_seen, how="canary")
-            return
-        if node not in self._seen or self._seen[node].reached:
-            seconds = max(0.0, time.monotonic() - self._since)
-            self._seen[node] = Convergence(node, True, seconds, f"the canary beside {plan.name}", how="canary")
-
-    def convergences(self) -> tuple[Convergence, ...]:
-        return tuple(self._seen.values())
 
 
 def _stream(cycle: Cycle, plan: StreamPlan, shards: Sequence[Shard]) -> Stream:

@@ -13,7 +13,7 @@ from typing import Self
 
 from harness.checker.evidence import Evidence, MisplacedKey, OtherKey, Shrink, SyncCounts
 from harness.convergence import ask, give_up_after
-from harness.cycle import Cycle, Laps, make_writers, read_now, run_cycle, write_all
+from harness.cycle import Cycle, Laps, make_writers, run_cycle
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import Failure
 from harness.kinds import KeyRef
@@ -21,6 +21,7 @@ from harness.lag import Followed, LagSampler
 from harness.place import DirectoryPlace
 from harness.placement import shards_of, spread, written_shard
 from harness.plan import StreamPlan, keys_of
+from harness.reading import read_now
 from harness.replication_log import count_syncs
 from harness.report.lag_file import LagWriter
 from harness.report.store import RunDirectory
@@ -35,6 +36,7 @@ from harness.slots import slot_of
 from harness.stage import Stage
 from harness.topology import Topology
 from harness.workload.base import NoMarks
+from harness.writing import write_all
 
 MAX_OTHER_KEYS = 100
 SETTLED_WITHIN_S = 3.0

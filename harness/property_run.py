@@ -21,7 +21,7 @@ from harness.checker.evidence import Evidence, FaultRecord
 from harness.checker.judge import judge
 from harness.checker.verdict import Kind, Verdict
 from harness.convergence import GIVE_UP_S, ask, give_up_after
-from harness.cycle import Cycle, make_writers, run_cycle, write_all
+from harness.cycle import Cycle, make_writers, run_cycle
 from harness.endpoint.view import NodeView, NodeViews
 from harness.errors import ExitCode, Failure, SetupError
 from harness.fault.cluster_calls import Reshapeable
@@ -43,6 +43,7 @@ from harness.scenario.plain import as_yaml
 from harness.scenario.strategies import Draw, always, apply, draws
 from harness.stage import Stage, open_stage
 from harness.workload.base import NoMarks
+from harness.writing import write_all
 
 SHRINK_WITHIN_S = 30.0  # after the first failure; then draws are answered from memory
 

@@ -12,15 +12,17 @@ import pytest
 import harness
 from harness.api import Deployed
 from harness.checker.evidence import KeyState
-from harness.cycle import Cycle, Observed, read_now, run_cycle, write_all
+from harness.cycle import Cycle, Observed, run_cycle
 from harness.endpoint.client import connect
 from harness.errors import SetupError
 from harness.history import Acknowledged, Ledger
 from harness.place import MemoryPlace
 from harness.plan import StreamPlan
+from harness.reading import read_now
 from harness.runtime.local import LocalDeployment
 from harness.scenario.model import Batch, Fault
 from harness.values import Values
+from harness.writing import write_all
 from tests.support.disturbed import eventually
 
 PAIR = """\

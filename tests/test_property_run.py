@@ -11,6 +11,7 @@ import pytest
 import redis
 
 import harness.cycle
+import harness.reading
 from harness import property_run
 from harness.checker.verdict import Kind, Outcome
 from harness.endpoint.client import connect
@@ -41,14 +42,14 @@ def run_it(folder: Path, *more: str, part: str = "property", **options: object) 
 
 def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper) -> None:
     """Each time when the draw has converged, and before it is read."""
-    real = harness.cycle.read
+    real = harness.reading.read
 
     def read(deployment, node, plan, *rest, **how):
         with closing(connect(deployment.control("b"))) as b:
             tamper(b, plan.key.decode(), plan.values)
         return real(deployment, node, plan, *rest, **how)
 
-    monkeypatch.setattr(harness.cycle, "read", read)
+    monkeypatch.setattr(harness.reading, "read", read)
 
 
 class TestClean:

@@ -15,10 +15,11 @@ from harness.checker.evidence import Evidence
 from harness.checker.judge import judge
 from harness.checker.verdict import Verdict
 from harness.convergence import GIVE_UP_S
-from harness.cycle import Cycle, read_now, run_cycle
+from harness.cycle import Cycle, run_cycle
 from harness.errors import SetupError
 from harness.options import Options
 from harness.place import MemoryPlace
+from harness.reading import read_now
 from harness.resp.connection import Connection
 from harness.resp.replies import OK
 from harness.stage import Stage, open_stage

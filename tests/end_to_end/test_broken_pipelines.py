@@ -15,6 +15,7 @@ import pytest
 import redis
 
 import harness.cycle
+import harness.reading
 from harness.checker.verdict import Kind
 from harness.cycle import Cycle
 from harness.endpoint.client import connect
@@ -63,7 +64,7 @@ class Way:
 
     def before_reading(self, act: Callable[[redis.Redis, redis.Redis], object]) -> None:
         """act(a, b) once everybody has converged."""
-        real, done = harness.cycle.read, []
+        real, done = harness.reading.read, []
 
         def read(deployment, *rest, **how):
             if not done:
@@ -72,7 +73,7 @@ class Way:
                     act(a, b)
             return real(deployment, *rest, **how)
 
-        self._monkeypatch.setattr(harness.cycle, "read", read)
+        self._monkeypatch.setattr(harness.reading, "read", read)
 
     def close(self) -> None:
         self.late.set()

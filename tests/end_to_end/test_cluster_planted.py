@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import harness.cycle
+import harness.reading
 from harness.checker.verdict import Outcome
 from harness.lag import LagSampler
 from harness.options import Options
@@ -34,8 +35,9 @@ Plant = Callable[[LocalDeployment], None]
 def run_planted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, before: str = "read", text: str = FILE
 ) -> Result:
-    """plant: done once, before the first call of this function of the cycle."""
-    real, done = getattr(harness.cycle, before), []
+    """plant: done once, before the first call of this function of the cycle, or of its reading."""
+    place = harness.reading if before == "read" else harness.cycle
+    real, done = getattr(place, before), []
 
     def first(deployment: LocalDeployment, *rest: object, **how: object) -> object:
         if not done:
@@ -43,7 +45,7 @@ def run_planted(
             plant(deployment)
         return real(deployment, *rest, **how)
 
-    monkeypatch.setattr(harness.cycle, before, first)
+    monkeypatch.setattr(place, before, first)
     path = tmp_path / "planted.yaml"
     path.write_text(text)
     return run(load(path), Options(out=tmp_path / "runs", ports="any"))

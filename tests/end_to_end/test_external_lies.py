@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-import harness.cycle
+import harness.reading
 from harness import stage
 from harness.cli import run_command_line
 from harness.endpoint.address import Endpoint
@@ -76,7 +76,7 @@ class Ran:
 
 def during_the_run(monkeypatch: pytest.MonkeyPatch, b: Endpoint, tamper: Callable[[redis.Redis], object]) -> None:
     """Somebody writes to B when the last value has reached it, and before it is read."""
-    real, done = harness.cycle.read, []
+    real, done = harness.reading.read, []
 
     def read(deployment: Deployment, *rest: object, **how: object):
         if not done:
@@ -85,7 +85,7 @@ def during_the_run(monkeypatch: pytest.MonkeyPatch, b: Endpoint, tamper: Callabl
                 tamper(client)
         return real(deployment, *rest, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(harness.cycle, "read", read)
+    monkeypatch.setattr(harness.reading, "read", read)
 
 
 def swap(b: redis.Redis) -> None:

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 import harness.cycle
+import harness.reading
 from harness.checker.verdict import Kind, Verdict
 from harness.endpoint.client import connect
 from harness.errors import ExitCode
@@ -40,7 +41,7 @@ def run_it(folder: Path, *more: str) -> Result:
 
 def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper, node: str = "b") -> None:
     """After everybody has converged, and before anything is read, somebody changes what the node holds."""
-    real, done = harness.cycle.read, []
+    real, done = harness.reading.read, []
 
     def read(deployment: Deployment, *rest: object, **how: object):
         if not done:
@@ -49,7 +50,7 @@ def tampering(monkeypatch: pytest.MonkeyPatch, tamper: Tamper, node: str = "b") 
                 tamper(client)
         return real(deployment, *rest, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(harness.cycle, "read", read)
+    monkeypatch.setattr(harness.reading, "read", read)
 
 
 def found(verdict: Verdict) -> list[tuple[str, int, int | None, str | None, str | None]]:
