@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -121,10 +122,7 @@ def zadd_in_c(file: Path, floor: Floor, members: int) -> float:
     """Seconds of three senders, all at once, each of its share."""
     with open_stage(load(file), Options(ports="any"), "bench") as stage, ThreadPoolExecutor(3) as pool:
         stage.deployment.attach()
-        sets = [
-            (stage.deployment.endpoint(f"shard{number}"), key_in(number), members // 3 + (number < members % 3))
-            for number in range(3)
-        ]
+        sets = in_thirds(stage.deployment, members)
         began = time.perf_counter()
         list(pool.map(lambda each: floor.zadd(*each), sets))
         return time.perf_counter() - began
@@ -144,11 +142,10 @@ def row(name: str, runs: list[Taken]) -> dict[str, str]:
 
 
 def in_c(file: Path, floor: Floor, values: int) -> Taken:
-    """Three senders and three drains, all at once; each list holds 1..n, since that is what C compares with."""
-    shares = [values // 3 + (number < values % 3) for number in range(3)]
+    """Three senders and three drains, all at once, each with its third of the numbers."""
     with open_stage(load(file), Options(ports="any"), "bench") as stage, ThreadPoolExecutor(3) as pool:
         stage.deployment.attach()
-        lists = [(stage.deployment.endpoint(f"shard{number}"), key_in(number), shares[number]) for number in range(3)]
+        lists = in_thirds(stage.deployment, values)
         began = time.perf_counter()
         list(pool.map(lambda each: floor.write(*each), lists))
         written = time.perf_counter()
@@ -157,6 +154,15 @@ def in_c(file: Path, floor: Floor, values: int) -> Taken:
         list(pool.map(lambda each: floor.drain(*each), lists))
         ended = time.perf_counter()
     return Taken(written - began, ended - converged, ended - began, ended - converged)
+
+
+def in_thirds(deployment: Deployment, values: int) -> list[tuple[Endpoint, str, int, int]]:
+    """For each shard: its primary, a key, how many of 1..values it holds, and the first of them."""
+    edges = [values * number // 3 for number in range(4)]
+    return [
+        (deployment.endpoint(f"shard{number}"), key_in(number), stop - start, start + 1)
+        for number, (start, stop) in enumerate(pairwise(edges))
+    ]
 
 
 def key_in(shard: int) -> str:

@@ -6,6 +6,7 @@
  *   floor drain  HOST PORT KEY N   read the list by LRANGE, 50,000 elements each, 3 in flight; compare with 1..N
  *   floor newest HOST PORT KEY N   read it from its end in the same way, and print it, the newest value first
  *
+ * A fifth argument FIRST: the values are FIRST..FIRST+N-1 instead.
  * Each prints its seconds, `newest` on standard error. Exit status: 0 done, 1 usage, 2 connection, 3 another reply.
  */
 #define _GNU_SOURCE
@@ -25,6 +26,7 @@
 enum { VALUES_A_COMMAND = 1000, VALUES_A_SEND = 10000, CHUNK = 50000, IN_FLIGHT = 3, LONGEST_BULK = 32 };
 
 static const char *key;
+static long before; /* how many numbers are left out before the first one */
 static int server;
 
 static void fail(int status, const char *what)
@@ -103,7 +105,7 @@ static char *put_bulk(char *to, const struct number *number)
 static char *put_bulks(char *to, long first, long count, int times)
 {
     struct number number;
-    number_set(&number, first);
+    number_set(&number, before + first);
     for (long done = 0; done < count; done++) {
         for (int time = 0; time < times; time++)
             to = put_bulk(to, &number);
@@ -266,11 +268,12 @@ static void read_values(long values, int newest)
 
 int main(int arguments, char **argument)
 {
-    if (arguments != 6 || strlen(argument[4]) > 200)
-        fail(1, "usage: floor write|zadd|drain|newest HOST PORT KEY N");
+    if (arguments < 6 || arguments > 7 || strlen(argument[4]) > 200)
+        fail(1, "usage: floor write|zadd|drain|newest HOST PORT KEY N [FIRST]");
     const char *what = argument[1];
     long values = atol(argument[5]);
     key = argument[4];
+    before = arguments > 6 ? atol(argument[6]) - 1 : 0;
     connect_to(argument[2], atoi(argument[3]));
     double began = now();
     if (!strcmp(what, "write"))

@@ -39,11 +39,11 @@ class Floor(Protocol):
         not.
         """
 
-    def write(self, to: Endpoint, key: str, values: int) -> float: ...
+    def write(self, to: Endpoint, key: str, values: int, first: int = 1) -> float: ...
 
-    def drain(self, of: Endpoint, key: str, values: int) -> float: ...
+    def drain(self, of: Endpoint, key: str, values: int, first: int = 1) -> float: ...
 
-    def zadd(self, to: Endpoint, key: str, values: int) -> float: ...
+    def zadd(self, to: Endpoint, key: str, values: int, first: int = 1) -> float: ...
 
     def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
         """The command that prints the list to its standard output."""
@@ -57,22 +57,21 @@ class CompiledFloor:
     name: str = "C"
     complete: bool = True
 
-    def write(self, to: Endpoint, key: str, values: int) -> float:
-        return self._timed("write", to, key, values)
+    def write(self, to: Endpoint, key: str, values: int, first: int = 1) -> float:
+        return self._timed("write", to, key, values, first)
 
-    def drain(self, of: Endpoint, key: str, values: int) -> float:
-        return self._timed("drain", of, key, values)
+    def drain(self, of: Endpoint, key: str, values: int, first: int = 1) -> float:
+        return self._timed("drain", of, key, values, first)
 
-    def zadd(self, to: Endpoint, key: str, values: int) -> float:
-        return self._timed("zadd", to, key, values)
+    def zadd(self, to: Endpoint, key: str, values: int, first: int = 1) -> float:
+        return self._timed("zadd", to, key, values, first)
 
     def newest(self, of: Endpoint, key: str, values: int) -> list[str]:
         return [str(self.program), "newest", of.host, str(of.port), key, str(values)]
 
-    def _timed(self, what: str, at: Endpoint, key: str, values: int) -> float:
-        return float(
-            output_of([str(self.program), what, at.host, str(at.port), key, str(values)], f"the C floor's {what}")[0]
-        )
+    def _timed(self, what: str, at: Endpoint, key: str, values: int, first: int) -> float:
+        words = [str(self.program), what, at.host, str(at.port), key, str(values), str(first)]
+        return float(output_of(words, f"the C floor's {what}")[0])
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,15 @@ class BenchmarkFloor:
     name: str = "redis-benchmark"
     complete: bool = False
 
-    def write(self, to: Endpoint, key: str, values: int) -> float:
+    def write(self, to: Endpoint, key: str, values: int, first: int = 1) -> float:
         commands = max(1, values // _VALUES_A_COMMAND)
         digits = str(values)
         return self._timed(to, commands, "RPUSH", key, *[digits] * _VALUES_A_COMMAND)
 
-    def drain(self, of: Endpoint, key: str, values: int) -> float:
+    def drain(self, of: Endpoint, key: str, values: int, first: int = 1) -> float:
         return self._timed(of, max(1, values // _CHUNK), "LRANGE", key, "0", str(_CHUNK - 1))
 
-    def zadd(self, to: Endpoint, key: str, values: int) -> float:
+    def zadd(self, to: Endpoint, key: str, values: int, first: int = 1) -> float:
         raise SetupError(f"{self.name} writes no members 1 to N; a C compiler (cc) is needed for that floor")
 
     def newest(self, of: Endpoint, key: str, values: int) -> list[str]:

@@ -41,6 +41,16 @@ class TestInC:
             assert connection.command("LRANGE", key, 0, -1) == [b"%d" % number for number in range(1, values + 1)]
         assert floor.drain(server, key, values) > 0
 
+    def test_it_begins_with_the_first_number_that_it_is_told(self, server, floor):
+        assert floor.write(server, "part", 20_000, 989_000) > 0
+
+        with Connection(server) as connection:
+            numbers = [b"%d" % number for number in range(989_000, 1_009_000)]
+            assert connection.command("LRANGE", "part", 0, -1) == numbers
+        assert floor.drain(server, "part", 20_000, 989_000) > 0
+        with pytest.raises(SetupError, match="holds something else"):
+            floor.drain(server, "part", 10_000, 989_001)
+
     @pytest.mark.parametrize("index", [0, 49_999, 50_000, 79_999])
     def test_its_drain_compares(self, server, floor, index):
         floor.write(server, f"changed:{index}", 80_000)
